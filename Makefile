@@ -1,0 +1,36 @@
+# Targets for people; .ci/run calls test and the checks around it.
+GO      ?= go
+BIN     := bin/ddpm-tui
+VERSION_STATICCHECK := v0.8.2
+
+.PHONY: run build test race lint cross generate bench screenshots
+
+run: build            ## train on the embedded avatars and watch
+	./$(BIN) train
+
+build:                ## bin/ddpm-tui
+	$(GO) build -o $(BIN) ./cmd/ddpm-tui
+
+test:                 ## all tests
+	$(GO) test ./...
+
+race:                 ## the concurrent packages under the race detector
+	$(GO) test -race -short ./backend/cpu ./ddpm/run ./ddpm/train ./ddpm/data ./tui/... ./cmd/...
+
+lint:                 ## gofmt, vet, staticcheck
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(VERSION_STATICCHECK) ./...
+
+cross:                ## every platform, static, without cgo
+	for p in linux/amd64 linux/arm64 darwin/arm64 windows/amd64; do \
+	  echo "build $$p"; CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./... || exit 1; done
+
+generate:             ## the assembly in backend/cpu/simd, from backend/cpu/asm
+	$(GO) generate ./backend/cpu/simd
+
+bench: build          ## the figures of docs/benchmarks.md; peers are skipped, saying so, where they are not installed
+	sh docs/bench.sh ./$(BIN)
+
+screenshots: build    ## the pictures of the README, in a real xterm (needs xterm xvfb imagemagick xdotool)
+	sh docs/screenshots.sh ./$(BIN)

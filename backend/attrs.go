@@ -1,0 +1,68 @@
+package backend
+
+// What an op needs to know beside its inputs. A backend reads these; the graph fills them in.
+type (
+	// Conv describes a convolution; H and W are the input's (the data gradient's output's) extent.
+	Conv struct {
+		KH, KW, Stride           int
+		Top, Left, Bottom, Right int // zeros around the input
+		H, W                     int
+	}
+	// Norm describes a group normalisation, followed by SiLU or not.
+	Norm struct {
+		Groups int
+		Eps    float32
+		SiLU   bool
+	}
+	// Heads is the number of attention heads.
+	Heads struct{ Heads int }
+	// Linear is a*x + b*y, or a*x + b.
+	Linear struct{ A, B float32 }
+	// Channels is the range [From, To) of the last axis.
+	Channels struct{ From, To int }
+	// Factor multiplies the result.
+	Factor struct{ Factor float32 }
+	// Rows is the extent of a table.
+	Rows struct{ Rows int }
+	// Random describes values drawn for a batch: which stream, and how many values to choose from where that applies.
+	Random struct {
+		Stream uint32
+		Shape  Shape
+		Limit  int // timesteps: T; indices: images in the set
+		Batch  int // images of a whole step, on all devices
+		Flip   bool
+	}
+)
+
+// The words of the control buffer (u32), which the host writes and Advance counts up.
+const (
+	CtlStep   = iota // optimizer steps done
+	CtlStepHi        // and its high word
+	CtlSeed
+	CtlSeedHi
+	CtlSample // global index of this device's first sample in the batch
+	CtlWords  = 8
+)
+
+// The words of the hyper-parameter buffer (f32), which the host writes.
+const (
+	HypLR     = iota
+	HypWarmup // steps
+	HypBeta1
+	HypBeta2
+	HypEps
+	HypDecay // weight decay
+	HypClip  // largest global gradient norm, 0 for none
+	HypEMA   // largest EMA decay
+	HypEMAPower
+	HypWords = 16
+)
+
+// The words of the scalars (f32) that the schedule op works out for the optimizer.
+const (
+	SclLR    = iota
+	SclBias1 // 1 - beta1^t
+	SclBias2
+	SclEMA   // EMA decay of this step
+	SclWords = 8
+)

@@ -1,0 +1,125 @@
+// Package backend is the boundary between what is computed and what computes it.
+//
+// The planner (backend/plan) turns a graph into a Program: steps over views of a few buffers, every offset decided. A
+// Backend compiles a Program once and replays it. Nothing here knows what a U-Net is.
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Backend is one device that can run programs.
+type Backend interface {
+	Info() Info
+	NewBuffer(bytes int) (Buffer, error)  // zeroed
+	Compile(*Program) (Executable, error) // ErrUnsupported names the op
+	Close() error
+}
+
+// A Buffer is memory of a device. Offsets are in bytes.
+type Buffer interface {
+	Size() int
+	Write(offset int, p []byte) error
+	Read(offset int, p []byte) error
+	Close() error
+}
+
+// An Executable is a compiled program. Run replays all of it, times times, and returns when it is done. Not safe for concurrent use.
+type Executable interface {
+	Run(ctx context.Context, times int) error
+	Timings() []Timing // one a step; sums since SetTiming(true) where the backend is a Timer
+	Close() error
+}
+
+// Info is what a person wants to know of a device.
+type Info struct {
+	Backend string   // cpu, vulkan
+	Device  string   // its name
+	ISA     string   // instruction set or API version in use
+	Threads int      // workers, 0 where that means nothing
+	Memory  int64    // bytes that programs may take, 0 if unknown
+	Formats []string // precisions, fp32 first
+}
+
+// A Timing is the time spent in one step of a program.
+type Timing struct {
+	Step  *Step
+	Calls int
+	Total time.Duration
+}
+
+// ErrUnsupported says that a backend has no kernel for an op.
+var ErrUnsupported = errors.New("unsupported")
+
+// Powers that a backend or an executable may have besides, asked for by type assertion.
+type (
+	// A Planner is asked by the planner what layout and how much scratch memory its kernels want.
+	Planner interface {
+		// Halo is how many rings of zeros the kernel of op wants around its i-th input, an image [N,H,W,C].
+		Halo(op string, attrs any, i int, in []Shape) int
+		// Dense reports whether the kernel of op takes no halo at all, on any input or output.
+		Dense(op string) bool
+		// Scratch is how many bytes of scratch memory the step's kernel wants.
+		Scratch(*Step) int
+	}
+	// A Timer can time each step, at a small cost.
+	Timer interface{ SetTiming(on bool) }
+)
+
+// A Program is a list of segments, so that a caller can act between them; most have one.
+type Program struct {
+	Name     string
+	Buffers  []Slot // Buffers[0] is the arena of temporary values
+	Segments []Segment
+}
+
+// A Slot names a buffer of a program and how much of it the program reaches. The caller binds it before Compile.
+type Slot struct {
+	Name   string
+	Bytes  int
+	Buffer Buffer
+}
+
+// A Segment runs without a word from the host.
+type Segment struct {
+	Name  string
+	Steps []Step
+}
+
+// A Step is one kernel call.
+type Step struct {
+	Op      string
+	Label   string // where in the model, for people
+	Attrs   any    // one of the structs of attrs.go, or nil
+	In, Out []View
+	Scratch View // bytes for the kernel's own use; undefined content
+	Barrier bool // touches memory that a step since the last barrier wrote, or writes what one read
+	FLOPs   int64
+	Bytes   int64 // least traffic: inputs read once, outputs written once
+}
+
+// Bind sets the buffer of the slot called name, and says whether there is one.
+func (p *Program) Bind(name string, b Buffer) error {
+	for i := range p.Buffers {
+		if s := &p.Buffers[i]; s.Name == name {
+			if b.Size() < s.Bytes {
+				return fmt.Errorf("backend: program %s needs %d bytes of %q, the buffer has %d", p.Name, s.Bytes, name, b.Size())
+			}
+			s.Buffer = b
+			return nil
+		}
+	}
+	return fmt.Errorf("backend: program %s has no buffer %q", p.Name, name)
+}
+
+// Steps calls f with every step in order.
+func (p *Program) Steps(f func(*Step)) {
+	for i := range p.Segments {
+		for j := range p.Segments[i].Steps {
+			f(&p.Segments[i].Steps[j])
+		}
+	}
+}

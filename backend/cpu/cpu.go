@@ -1,0 +1,214 @@
+// Package cpu runs programs on the processor: SIMD kernels over a pool of workers.
+//
+// Results do not depend on the number of workers: every task computes its own part of the output, and sums over tasks are
+// added up in a fixed order.
+package cpu
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/backend/cpu/simd"
+)
+
+// Options of New.
+type Options struct {
+	Threads int    // workers; 0 is one a processor
+	Level   string // instruction set (generic, avx2, avx512); "" is the best there is, or what DDPM_CPU says
+}
+
+// Backend is the processor.
+type Backend struct {
+	level   simd.Level
+	tile    simd.Tile
+	vec     *simd.Vec
+	pool    *pool
+	workers []worker
+	mu      sync.Mutex // one program at a time
+}
+
+// worker is what one worker keeps for itself.
+type worker struct {
+	gemm  simd.GEMMArgs
+	outer simd.OuterArgs
+	tile  [8 * 32]float32 // a tile whose rows or columns do not all exist
+}
+
+// New starts the workers.
+func New(o Options) (*Backend, error) {
+	level, err := simd.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("cpu: %w", err)
+	}
+	if o.Level != "" {
+		found := false
+		for _, l := range simd.Supported() {
+			if l.String() == o.Level {
+				level, found = l, true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("cpu: instruction set %q: this machine has %v", o.Level, simd.Supported())
+		}
+	}
+	if o.Threads <= 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	b := &Backend{level: level, tile: simd.TileFor(level), vec: simd.VecFor(level), pool: newPool(o.Threads)}
+	b.workers = make([]worker, o.Threads)
+	return b, nil
+}
+
+// Info names the processor.
+func (b *Backend) Info() backend.Info {
+	return backend.Info{
+		Backend: "cpu", Device: processorName(), ISA: b.level.String(), Threads: b.pool.n, Memory: systemMemory(), Formats: []string{"fp32"},
+	}
+}
+
+// Level is the instruction set in use.
+func (b *Backend) Level() simd.Level { return b.level }
+
+// Close stops the workers.
+func (b *Backend) Close() error {
+	b.pool.close()
+	return nil
+}
+
+// Halo implements backend.Planner.
+func (b *Backend) Halo(op string, attrs any, i int, in []backend.Shape) int {
+	if k := kernels[op]; k.halo != nil {
+		return k.halo(attrs, i)
+	}
+	return 0
+}
+
+// Dense implements backend.Planner.
+func (b *Backend) Dense(op string) bool { return kernels[op].dense }
+
+// Scratch implements backend.Planner.
+func (b *Backend) Scratch(s *backend.Step) int {
+	if k := kernels[s.Op]; k.scratch != nil {
+		return k.scratch(b, s) * 4
+	}
+	return 0
+}
+
+// A kernel is the CPU's side of an op.
+type kernel struct {
+	halo    func(attrs any, i int) int            // see backend.Planner
+	dense   bool                                  // reads and writes dense views only
+	scratch func(b *Backend, s *backend.Step) int // in floats
+	prepare func(c *call) func()                  // all that can be decided is decided here; the result only computes
+}
+
+var kernels = map[string]kernel{}
+
+// A call is one step with its memory.
+type call struct {
+	*Backend
+	step    *backend.Step
+	in, out []tensor
+	scratch []float32
+}
+
+// Compile binds the kernels to their memory.
+func (b *Backend) Compile(p *backend.Program) (backend.Executable, error) {
+	bufs := make([]*buffer, len(p.Buffers))
+	for i, s := range p.Buffers {
+		if s.Bytes == 0 && s.Buffer == nil {
+			continue
+		}
+		buf, ok := s.Buffer.(*buffer)
+		if !ok {
+			return nil, fmt.Errorf("cpu: program %s: buffer %q is not bound to memory of this backend", p.Name, s.Name)
+		}
+		bufs[i] = buf
+	}
+	e := &executable{b: b}
+	var err error
+	p.Steps(func(s *backend.Step) {
+		k, ok := kernels[s.Op]
+		if !ok {
+			err = fmt.Errorf("cpu: op %q at %q: %w", s.Op, s.Label, backend.ErrUnsupported)
+			return
+		}
+		c := &call{Backend: b, step: s}
+		bind := func(v backend.View) tensor {
+			if v.Absent() {
+				return tensor{v: v}
+			}
+			return tensor{unsafe.Pointer(&bufs[v.Buffer].data[v.Offset]), v}
+		}
+		for _, v := range s.In {
+			c.in = append(c.in, bind(v))
+		}
+		for _, v := range s.Out {
+			c.out = append(c.out, bind(v))
+		}
+		if !s.Scratch.Absent() {
+			c.scratch = unsafe.Slice((*float32)(bind(s.Scratch).p), s.Scratch.Shape[0]/4)
+		}
+		e.steps = append(e.steps, prepared{s, k.prepare(c), c.zeroHalos()})
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.timings = make([]backend.Timing, len(e.steps))
+	for i, s := range e.steps {
+		e.timings[i].Step = s.step
+	}
+	return e, nil
+}
+
+type prepared struct {
+	step  *backend.Step
+	run   func()
+	halos func() // nil where no output has one
+}
+
+type executable struct {
+	b       *Backend
+	steps   []prepared
+	timed   bool
+	timings []backend.Timing
+}
+
+// Run replays the program. It stops for ctx between replays only, so that state is never half updated.
+func (e *executable) Run(ctx context.Context, times int) error {
+	e.b.mu.Lock()
+	defer e.b.mu.Unlock()
+	for range times {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for i := range e.steps {
+			s := &e.steps[i]
+			var start time.Time
+			if e.timed {
+				start = time.Now()
+			}
+			if s.halos != nil {
+				s.halos()
+			}
+			s.run()
+			if e.timed {
+				e.timings[i].Calls++
+				e.timings[i].Total += time.Since(start)
+			}
+		}
+	}
+	return nil
+}
+
+// SetTiming implements backend.Timer.
+func (e *executable) SetTiming(on bool) { e.timed = on }
+
+func (e *executable) Timings() []backend.Timing { return e.timings }
+
+func (e *executable) Close() error { return nil }

@@ -1,0 +1,146 @@
+package cpu
+
+import "github.com/ddpm-tui/ddpm-tui/backend/cpu/simd"
+
+// maxPanel is how many floats of packed weights a tile loop runs over at a time, so that they stay in the second-level cache.
+const maxPanel = 96 << 10
+
+// A product is the inner loop of everything that multiplies: C[m, :] = bias + sum over taps and k of A[pix(m)+tap, k] B[tap, k, :].
+// The rows m are the pixels (img, y, x) of a grid laid over A and C; a matrix is the grid with one row of pixels.
+type product struct {
+	a, c             *float32
+	n, h, w          int // the grid
+	an, ay, ax       int // steps of the grid in A, floats
+	cn, cy, cx       int // and in C
+	taps             []int
+	kc               int       // contiguous floats at each tap
+	cols             int       // columns of C
+	b                []float32 // [cols/NR][taps][kc][NR], zeros behind the last column
+	bias             []float32 // [cols/NR][NR], or nil
+	perBlock, blocks int       // rows of C a task works on, and how many such blocks
+}
+
+// ceil is a/b rounded up.
+func ceil(a, b int) int { return (a + b - 1) / b }
+
+// panels is the number of column panels.
+func (b *Backend) panels(cols int) int { return ceil(cols, b.tile.NR) }
+
+// packed is the size of product.b in floats.
+func (b *Backend) packed(cols, taps, kc int) int { return b.panels(cols) * b.tile.NR * taps * kc }
+
+// split sets the blocks of rows that tasks take.
+func (p *product) split(mr int) {
+	rows := p.n * p.h * p.w
+	p.perBlock = min(64*mr, max(ceil(rows, 8*mr)*mr, mr))
+	p.blocks = ceil(rows, p.perBlock)
+}
+
+// tasks is how many tasks cover the product: one a block of rows and panel of columns.
+func (p *product) tasks(b *Backend) int { return p.blocks * b.panels(p.cols) }
+
+// task computes one block of rows for one panel of columns.
+func (p *product) task(b *Backend, worker, task int) {
+	panels := b.panels(p.cols)
+	block, panel := task/panels, task%panels
+	p.rows(b, worker, block*p.perBlock, min((block+1)*p.perBlock, p.n*p.h*p.w), panel)
+}
+
+// rows computes the rows [from, to) of one panel.
+func (p *product) rows(b *Backend, worker, from, to, panel int) {
+	mr, nr := b.tile.MR, b.tile.NR
+	w := &b.workers[worker]
+	g := &w.gemm
+	*g = simd.GEMMArgs{KC: p.kc}
+	cols := min(nr, p.cols-panel*nr)
+	step := max(1, maxPanel/(p.kc*nr)) // taps at a time
+	for t := 0; t < len(p.taps) || t == 0; t += step {
+		taps := p.taps[t:min(t+step, len(p.taps))]
+		g.NTaps, g.Acc = len(taps), t > 0
+		g.Bias = nil
+		if p.bias != nil && t == 0 {
+			g.Bias = &p.bias[panel*nr]
+		}
+		if len(taps) > 0 {
+			g.Taps, g.B = &taps[0], &p.b[(panel*len(p.taps)+t)*p.kc*nr]
+		}
+		pixel := p.cursor(from)
+		for m := from; m < to; m += mr {
+			rows := min(mr, to-m)
+			g.A, g.C = p.a, ptr(p.c, panel*nr)
+			for i := range rows {
+				g.Pix[i], g.Out[i] = pixel.a, pixel.c
+				pixel.next(p)
+			}
+			if rows == mr && cols == nr {
+				b.tile.GEMM(g)
+				continue
+			}
+			var out [simd.MaxMR]int
+			copy(out[:], g.Out[:rows])
+			for i := range mr {
+				if i >= rows {
+					g.Pix[i] = g.Pix[0]
+				} else if g.Acc {
+					copy(w.tile[i*nr:][:cols], at(g.C, out[i], cols))
+				}
+				g.Out[i] = i * nr
+			}
+			c := g.C
+			g.C = &w.tile[0]
+			b.tile.GEMM(g)
+			for i := range rows {
+				copy(at(c, out[i], cols), w.tile[i*nr:][:cols])
+			}
+		}
+	}
+}
+
+// cursor walks over the grid's pixels.
+type cursor struct{ x, y, n, a, c int }
+
+func (p *product) cursor(m int) cursor {
+	x, y, n := m%p.w, m/p.w%p.h, m/p.w/p.h
+	return cursor{x, y, n, n*p.an + y*p.ay + x*p.ax, n*p.cn + y*p.cy + x*p.cx}
+}
+
+func (c *cursor) next(p *product) {
+	if c.x++; c.x < p.w {
+		c.a, c.c = c.a+p.ax, c.c+p.cx
+		return
+	}
+	if c.x, c.y = 0, c.y+1; c.y == p.h {
+		c.y, c.n = 0, c.n+1
+	}
+	c.a, c.c = c.n*p.an+c.y*p.ay, c.n*p.cn+c.y*p.cy
+}
+
+// packColumns packs B[k, j] = src[k*ld + j], k < kc, j < cols, into panels; each panel of dst is stride floats after the last.
+func packColumns(dst []float32, src *float32, kc, cols, ld, nr, stride int) {
+	for j := 0; j < cols; j += nr {
+		n := min(nr, cols-j)
+		panel := dst[j/nr*stride:]
+		for k := range kc {
+			row := panel[k*nr:][:nr]
+			copy(row[:n], at(src, k*ld+j, n))
+			clear(row[n:])
+		}
+	}
+}
+
+// packRows packs B[k, j] = src[j*ld + k], k < kc, j < cols (a transpose), likewise.
+func packRows(dst []float32, src *float32, kc, cols, ld, nr, stride int) {
+	for j := 0; j < cols; j += nr {
+		n := min(nr, cols-j)
+		panel := dst[j/nr*stride:][: kc*nr : kc*nr]
+		if n < nr {
+			clear(panel)
+		}
+		for i := range n {
+			row := at(src, (j+i)*ld, kc)
+			for k, v := range row {
+				panel[k*nr+i] = v
+			}
+		}
+	}
+}

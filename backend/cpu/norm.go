@@ -1,0 +1,151 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
+)
+
+// A task of a group norm is one image's share of the channels: whole groups, few enough that a batch of one has work for
+// several workers. The pixels are read twice, the second time from the cache.
+
+// normBlocks is how many shares an image's channels are cut into.
+func normBlocks(s backend.Shape, groups int) int {
+	b := max(1, min(groups, 8/s[0], s[3]/16))
+	for groups%b != 0 {
+		b--
+	}
+	return b
+}
+
+func init() {
+	kernels["group_norm"] = kernel{
+		scratch: func(_ *Backend, s *backend.Step) int { return 4 * s.In[0].Shape[0] * s.In[0].Shape[3] },
+		prepare: prepareGroupNorm,
+	}
+	kernels["group_norm_grad"] = kernel{
+		scratch: func(_ *Backend, s *backend.Step) int { return 7 * s.In[0].Shape[0] * s.In[0].Shape[3] },
+		prepare: prepareGroupNormGrad,
+	}
+}
+
+// vectors cuts k vectors of C floats for image n out of scratch.
+func (c *call) vectors(k, n, C int) [][]float32 {
+	v := make([][]float32, k)
+	for i := range v {
+		v[i] = c.scratch[(n*k+i)*C:][:C]
+	}
+	return v
+}
+
+func prepareGroupNorm(c *call) func() {
+	a := c.step.Attrs.(backend.Norm)
+	x, y := c.in[0].image(), c.out[0].image()
+	gamma, beta, stats := c.in[1].f32(), c.in[2].f32(), c.out[1].f32()
+	blocks := normBlocks(c.in[0].v.Shape, a.Groups)
+	groups, per := a.Groups/blocks, x.c/a.Groups // of a task; channels of a group
+	all := make([][][]float32, x.n)
+	for n := range all {
+		all[n] = c.vectors(4, n, x.c)
+	}
+	task := func(_, i int) {
+		n, block := i/blocks, i%blocks
+		from := block * groups * per
+		to := from + groups*per
+		v := all[n]
+		sum, sumsq, scale, shift := v[0][from:to], v[1][from:to], v[2][from:to], v[3][from:to]
+		clear(sum)
+		clear(sumsq)
+		for h := range x.h {
+			c.vec.ChannelSums(sum, sumsq, x.row(n, h)[from:], x.w, x.c)
+		}
+		for g := range groups {
+			s, q := 0.0, 0.0
+			for k := g * per; k < (g+1)*per; k++ {
+				s += float64(sum[k])
+				q += float64(sumsq[k])
+			}
+			m := float64(x.h * x.w * per)
+			mean := s / m
+			rstd := 1 / math.Sqrt(max(0, q/m-mean*mean)+float64(a.Eps))
+			at := (n*a.Groups + block*groups + g) * 2
+			stats[at], stats[at+1] = float32(mean), float32(rstd)
+			for k := g * per; k < (g+1)*per; k++ {
+				f := float64(gamma[from+k]) * rstd
+				scale[k], shift[k] = float32(f), float32(float64(beta[from+k])-mean*f)
+			}
+		}
+		for h := range x.h {
+			c.vec.AffineSiLU(y.row(n, h)[from:], y.c, x.row(n, h)[from:], x.c, scale, shift, x.w, a.SiLU)
+		}
+	}
+	return func() { c.pool.run(x.n*blocks, task) }
+}
+
+// prepareGroupNormGrad: with z = gamma xhat + beta, dz = dy f'(z), m elements a group and sums over the group,
+//
+//	dx = rstd (gamma dz - sum(gamma dz)/m - xhat sum(gamma dz xhat)/m)
+//
+// which is dz times one number a channel, plus x times one number a group, plus one number a group.
+func prepareGroupNormGrad(c *call) func() {
+	a := c.step.Attrs.(backend.Norm)
+	x, dy, dx := c.in[0].image(), c.in[4].image(), c.out[0].image()
+	gamma, beta, stats := c.in[1].f32(), c.in[2].f32(), c.in[3].f32()
+	dgamma, dbeta := c.out[1].f32(), c.out[2].f32()
+	blocks := normBlocks(c.in[0].v.Shape, a.Groups)
+	groups, per := a.Groups/blocks, x.c/a.Groups
+	all := make([][][]float32, x.n)
+	for n := range all {
+		all[n] = c.vectors(7, n, x.c)
+	}
+	task := func(_, i int) {
+		n, block := i/blocks, i%blocks
+		from := block * groups * per
+		to := from + groups*per
+		v := all[n]
+		s1, s2, scale, shift := v[0][from:to], v[1][from:to], v[2][from:to], v[3][from:to]
+		ca, cb, cc := v[4][from:to], v[5][from:to], v[6][from:to]
+		for g := range groups {
+			at := (n*a.Groups + block*groups + g) * 2
+			mean, rstd := float64(stats[at]), float64(stats[at+1])
+			for k := g * per; k < (g+1)*per; k++ {
+				f := float64(gamma[from+k]) * rstd
+				scale[k], shift[k] = float32(f), float32(float64(beta[from+k])-mean*f)
+			}
+		}
+		clear(s1)
+		clear(s2)
+		for h := range x.h {
+			c.vec.AffineSiLUGradSums(s1, s2, x.row(n, h)[from:], x.c, dy.row(n, h)[from:], dy.c, scale, shift, x.w, a.SiLU)
+		}
+		for g := range groups {
+			at := (n*a.Groups + block*groups + g) * 2
+			mean, rstd := float64(stats[at]), float64(stats[at+1])
+			d, dxhat := 0.0, 0.0 // sum(gamma dz), sum(gamma dz xhat)
+			for k := g * per; k < (g+1)*per; k++ {
+				z, zx := float64(s1[k]), float64(s2[k])
+				zxhat := (zx - mean*z) * rstd
+				d += float64(gamma[from+k]) * z
+				dxhat += float64(gamma[from+k]) * zxhat
+				s2[k] = float32(zxhat) // what dgamma adds up
+			}
+			m := float64(x.h * x.w * per)
+			slope := -rstd * rstd * dxhat / m
+			for k := g * per; k < (g+1)*per; k++ {
+				ca[k], cb[k], cc[k] = float32(float64(gamma[from+k])*rstd), float32(slope), float32(-rstd*d/m-slope*mean)
+			}
+		}
+		for h := range x.h {
+			c.vec.AffineSiLUGrad(dx.row(n, h)[from:], dx.c, x.row(n, h)[from:], x.c, dy.row(n, h)[from:], dy.c, scale, shift, ca, cb, cc, x.w, a.SiLU)
+		}
+	}
+	return func() {
+		c.pool.run(x.n*blocks, task)
+		copy(dgamma, all[0][1])
+		copy(dbeta, all[0][0])
+		for n := 1; n < x.n; n++ {
+			c.vec.Add(dgamma, dgamma, all[n][1])
+			c.vec.Add(dbeta, dbeta, all[n][0])
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package cpu
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// pool runs loops over a fixed set of workers; the caller is worker 0. A loop ends when its tasks are done, not when every
+// worker has taken part, so that a worker whom the system has put aside costs nothing but its share. A waiting worker
+// spins for a moment, since the next loop of a program comes within microseconds, and then parks.
+type pool struct {
+	n       int
+	state   atomic.Uint64 // loop number << 32 | tasks not yet claimed
+	pending atomic.Int64  // tasks not yet done
+	tasks   int
+	f       func(worker, task int)
+	stop    atomic.Bool
+	sleeper []sleeper
+}
+
+type sleeper struct {
+	parked atomic.Bool
+	wake   chan struct{}
+	_      [64]byte // one cache line each
+}
+
+const (
+	spins     = 20000 // looks for work before a worker parks: some tens of microseconds
+	waits     = 5000  // looks for the end of a loop before the caller sleeps
+	waitSleep = 20 * time.Microsecond
+)
+
+func newPool(n int) *pool {
+	p := &pool{n: n, sleeper: make([]sleeper, n)}
+	for w := 1; w < n; w++ {
+		p.sleeper[w].wake = make(chan struct{}, 1)
+		go p.loop(w)
+	}
+	return p
+}
+
+// run calls f(worker, task) for each task in 0..tasks-1. A worker does one task at a time.
+func (p *pool) run(tasks int, f func(worker, task int)) {
+	if p.n == 1 || tasks <= 1 {
+		for i := range tasks {
+			f(0, i)
+		}
+		return
+	}
+	p.f, p.tasks = f, tasks
+	p.pending.Store(int64(tasks))
+	p.state.Store((p.state.Load()>>32+1)<<32 | uint64(tasks))
+	for w := 1; w < p.n; w++ {
+		if s := &p.sleeper[w]; s.parked.Load() && s.parked.CompareAndSwap(true, false) {
+			s.wake <- struct{}{}
+		}
+	}
+	p.work(0)
+	for i := 0; p.pending.Load() != 0; i++ {
+		switch {
+		case i > waits: // a worker was interrupted in a task: leave it the processor
+			time.Sleep(waitSleep)
+		case i%64 == 63:
+			runtime.Gosched()
+		}
+	}
+}
+
+// work claims tasks until there are none. A claim succeeds only while its loop is going on, and the loop cannot end before
+// the task is done, so f and tasks are that loop's.
+func (p *pool) work(w int) {
+	for {
+		s := p.state.Load()
+		if s&(1<<32-1) == 0 {
+			return
+		}
+		if p.state.CompareAndSwap(s, s-1) {
+			p.f(w, p.tasks-int(s&(1<<32-1)))
+			p.pending.Add(-1)
+		}
+	}
+}
+
+func (p *pool) loop(w int) {
+	s := &p.sleeper[w]
+	for {
+		seen := p.state.Load() >> 32
+		p.work(w)
+		for i := 0; p.state.Load()>>32 == seen; i++ {
+			if p.stop.Load() {
+				return
+			}
+			if i < spins {
+				continue
+			}
+			s.parked.Store(true)
+			if (p.state.Load()>>32 != seen || p.stop.Load()) && s.parked.CompareAndSwap(true, false) {
+				break // work came while parking, and nobody has woken us
+			}
+			<-s.wake
+			i = 0
+		}
+	}
+}
+
+// close ends the workers; no loop may be going on.
+func (p *pool) close() {
+	if p.stop.Swap(true) {
+		return
+	}
+	for w := 1; w < p.n; w++ {
+		if s := &p.sleeper[w]; s.parked.CompareAndSwap(true, false) {
+			s.wake <- struct{}{}
+		}
+	}
+}

@@ -1,0 +1,17 @@
+package simd
+
+//go:generate go run -C ../asm ./tile -pkg simd -out ../simd/tile_amd64.s -stubs ../simd/tile_amd64.go
+
+// Tile holds the register-tile kernels of one level. MR and NR are the rows
+// and columns of the tile that both compute; see GEMMArgs and OuterArgs. The
+// kernels keep no pointer past the call, but arguments passed through a Tile
+// escape: allocate them once and reuse them.
+type Tile struct {
+	MR, NR int
+	GEMM   func(*GEMMArgs)
+	Outer  func(*OuterArgs)
+}
+
+// TileFor returns the kernels of level l, or of the highest supported level
+// below it.
+func TileFor(l Level) Tile { return tileFor(min(l, hardware())) }

@@ -1,0 +1,52 @@
+package simd
+
+// This file has no imports: the generator backend/cpu/asm/tile reads it to
+// learn the field offsets.
+
+// MaxMR is the largest MR of any Tile.
+const MaxMR = 8
+
+// GEMMArgs are the arguments of Tile.GEMM, which computes an [MR, NR] tile
+//
+//	C[Out[i]+j] = Bias[j] + Add[AddOff[i]+j] + (C[Out[i]+j] if Acc) +
+//	    sum over t < NTaps, k < KC of A[Pix[i]+Taps[t]+k] * B[(t*KC+k)*NR+j]
+//
+// for i < MR and j < NR. All offsets count float32 elements and may be
+// negative. Rows may share a Pix; rows may share an Out only when Acc is
+// false, and then one of them wins. A tile is always computed and written
+// whole: a caller with fewer than MR rows repeats one or sends the rest to
+// scratch, and pads the columns of B.
+type GEMMArgs struct {
+	A      *float32   // base of the input, for instance NHWC with a zero halo
+	Pix    [MaxMR]int // offset of each row's pixel from A
+	Taps   *int       // [NTaps] offsets added to each pixel
+	NTaps  int        // taps; 1 for a matrix product
+	KC     int        // contiguous elements read at each tap
+	B      *float32   // [NTaps*KC, NR] packed
+	C      *float32   // base of the output
+	Out    [MaxMR]int // offset of each output row from C
+	Bias   *float32   // [NR], or nil for none
+	Add    *float32   // base of a residual, or nil for none; may be C
+	AddOff [MaxMR]int // offset of each residual row from Add
+	Acc    bool       // add to what C holds
+}
+
+// OuterArgs are the arguments of Tile.Outer, which computes an [MR, NR] tile
+//
+//	C[i*NR+j] = (C[i*NR+j] if Acc) + sum over r < Rows, p < P of
+//	    X[XRows[r]+p*XStride+i] * Y[YRows[r]+p*YStride+j]
+//
+// for i < MR and j < NR: a tile of a weight gradient, with r over image rows
+// and p over the pixels of a row. Offsets and strides count float32 elements.
+// MR elements of X and NR elements of Y are read at every pixel.
+type OuterArgs struct {
+	X, Y    *float32 // base of the input and of the output's gradient, NHWC
+	XRows   *int     // [Rows] offset of each row's first pixel from X
+	YRows   *int     // [Rows] offset of each row's first pixel from Y
+	Rows    int      // rows of pixels
+	P       int      // pixels a row
+	XStride int      // from one pixel of X to the next
+	YStride int      // from one pixel of Y to the next
+	C       *float32 // [MR, NR] contiguous
+	Acc     bool     // add to what C holds
+}

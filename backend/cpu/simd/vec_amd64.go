@@ -1,0 +1,72 @@
+//go:build amd64 && !purego
+
+package simd
+
+// vecLevel returns the assembly kernels of a level, nil for Generic.
+func vecLevel(l Level) *vecKernels {
+	switch l {
+	case AVX2:
+		return &vecAVX2
+	case AVX512:
+		return &vecAVX512
+	}
+	return nil
+}
+
+var vecAVX2 = vecKernels{
+	add:            vecAddAVX2,
+	sub:            vecSubAVX2,
+	mul:            vecMulAVX2,
+	axpby:          vecAxpbyAVX2,
+	scaleAdd:       vecScaleAddAVX2,
+	silu:           vecSiLUAVX2,
+	siluGrad:       vecSiLUGradAVX2,
+	imageToFloat:   vecImageToFloatAVX2,
+	sum:            vecSumAVX2,
+	sumSq:          vecSumSqAVX2,
+	probe:          vecProbeAVX2,
+	sumSqDiff:      vecSumSqDiffAVX2,
+	softmax:        vecSoftmaxAVX2,
+	softmaxGrad:    vecSoftmaxGradAVX2,
+	adamW:          vecAdamWAVX2,
+	adamWEMA:       vecAdamWEMAAVX2,
+	channelSums:    vecChannelSumsAVX2,
+	rowSums:        vecRowSumsAVX2,
+	affine:         vecAffineAVX2,
+	affineSiLU:     vecAffineSiLUAVX2,
+	affineSums:     vecAffineGradSumsAVX2,
+	affineSiLUSums: vecAffineGradSumsSiLUAVX2,
+	affineGrad:     vecAffineGradAVX2,
+	affineSiLUGrad: vecAffineGradSiLUAVX2,
+	addRow:         vecAddRowAVX2,
+	normals:        vecNormalsAVX2,
+}
+
+var vecAVX512 = vecKernels{
+	add:            vecAddAVX512,
+	sub:            vecSubAVX512,
+	mul:            vecMulAVX512,
+	axpby:          vecAxpbyAVX512,
+	scaleAdd:       vecScaleAddAVX512,
+	silu:           vecSiLUAVX512,
+	siluGrad:       vecSiLUGradAVX512,
+	imageToFloat:   vecImageToFloatAVX512,
+	sum:            vecSumAVX512,
+	sumSq:          vecSumSqAVX512,
+	probe:          vecProbeAVX512,
+	sumSqDiff:      vecSumSqDiffAVX512,
+	softmax:        vecSoftmaxAVX512,
+	softmaxGrad:    vecSoftmaxGradAVX512,
+	adamW:          vecAdamWAVX512,
+	adamWEMA:       vecAdamWEMAAVX512,
+	channelSums:    vecChannelSumsAVX512,
+	rowSums:        vecRowSumsAVX512,
+	affine:         vecAffineAVX512,
+	affineSiLU:     vecAffineSiLUAVX512,
+	affineSums:     vecAffineGradSumsAVX512,
+	affineSiLUSums: vecAffineGradSumsSiLUAVX512,
+	affineGrad:     vecAffineGradAVX512,
+	affineSiLUGrad: vecAffineGradSiLUAVX512,
+	addRow:         vecAddRowAVX512,
+	normals:        vecNormalsAVX512,
+}

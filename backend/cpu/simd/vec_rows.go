@@ -1,0 +1,127 @@
+package simd
+
+import (
+	"fmt"
+	"sync"
+)
+
+// The methods of this file work on pixels of C channels: channel c of pixel p
+// of an array x is x[p*xs+c], where xs is the array's stride in floats, at
+// least C. What lies between the rows is neither read nor written.
+
+// checkRows panics unless x holds the rows.
+func checkRows(op string, x []float32, stride, c, pixels int) {
+	if pixels < 0 || stride < c || pixels > 0 && len(x) < (pixels-1)*stride+c {
+		panic(fmt.Sprintf("simd: %s: %d floats for %d pixels of %d channels, %d apart",
+			op, len(x), pixels, c, stride))
+	}
+}
+
+// rowRun is how many pixels are added up in float32 before the result is added
+// to the caller's sums: sums of 1e5 positive numbers one by one would be off by
+// 1e-3.
+const rowRun = 128
+
+// partials holds scratch slices for the sums of a run.
+var partials = sync.Pool{New: func() any { return new([]float32) }}
+
+// inRuns splits the pixels into runs, calls add for each with zeroed sums, and
+// adds these to s1 and s2, [C] each.
+func (v *Vec) inRuns(s1, s2 []float32, pixels int, add func(t1, t2 []float32, p, n int)) {
+	c := len(s1)
+	scratch := partials.Get().(*[]float32)
+	defer partials.Put(scratch)
+	if len(*scratch) < 2*c {
+		*scratch = make([]float32, 2*c)
+	}
+	t1, t2 := (*scratch)[:c], (*scratch)[c:c+len(s2)]
+	for p := 0; p < pixels; p += rowRun {
+		clear(t1)
+		clear(t2)
+		add(t1, t2, p, min(rowRun, pixels-p))
+		v.k.add(s1, s1, t1)
+		v.k.add(s2, s2, t2)
+	}
+}
+
+// ChannelSums adds every channel's sum and sum of squares over the pixels to
+// sum and sumsq, [C].
+func (v *Vec) ChannelSums(sum, sumsq, x []float32, pixels, xs int) {
+	sameLen("ChannelSums", len(sum), sumsq)
+	checkRows("ChannelSums", x, xs, len(sum), pixels)
+	v.inRuns(sum, sumsq, pixels, func(t1, t2 []float32, p, n int) {
+		v.k.channelSums(t1, t2, x[p*xs:], xs, n)
+	})
+}
+
+// RowSums adds every channel's sum over the pixels to sum, [C].
+func (v *Vec) RowSums(sum, x []float32, xs, pixels int) {
+	checkRows("RowSums", x, xs, len(sum), pixels)
+	v.inRuns(sum, nil, pixels, func(t1, _ []float32, p, n int) {
+		v.k.rowSums(t1, x[p*xs:], xs, n)
+	})
+}
+
+// AffineSiLU computes dst = f(a[c]*x + b[c]), where f is silu or the identity;
+// a and b are [C]. dst may be x if the strides are equal.
+func (v *Vec) AffineSiLU(dst []float32, ds int, x []float32, xs int, a, b []float32, pixels int, silu bool) {
+	sameLen("AffineSiLU", len(a), b)
+	checkRows("AffineSiLU", dst, ds, len(a), pixels)
+	checkRows("AffineSiLU", x, xs, len(a), pixels)
+	if pixels == 0 {
+		return
+	}
+	f := v.k.affine
+	if silu {
+		f = v.k.affineSiLU
+	}
+	f(dst, ds, x, xs, a, b, pixels)
+}
+
+// AffineSiLUGradSums adds what the gradient of AffineSiLU needs to know of all
+// pixels to s1 and s2, [C]: with dz = dy f'(a[c]*x + b[c]),
+//
+//	s1[c] += dz
+//	s2[c] += dz * x
+func (v *Vec) AffineSiLUGradSums(s1, s2, x []float32, xs int, dy []float32, ys int,
+	a, b []float32, pixels int, silu bool) {
+	sameLen("AffineSiLUGradSums", len(s1), s2, a, b)
+	checkRows("AffineSiLUGradSums", x, xs, len(s1), pixels)
+	checkRows("AffineSiLUGradSums", dy, ys, len(s1), pixels)
+	f := v.k.affineSums
+	if silu {
+		f = v.k.affineSiLUSums
+	}
+	v.inRuns(s1, s2, pixels, func(t1, t2 []float32, p, n int) {
+		f(t1, t2, x[p*xs:], xs, dy[p*ys:], ys, a, b, n)
+	})
+}
+
+// AffineSiLUGrad computes dx = ca[c]*dz + cb[c]*x + cc[c], where
+// dz = dy f'(a[c]*x + b[c]); a, b, ca, cb and cc are [C]. dx may be x or dy if
+// the strides are equal.
+func (v *Vec) AffineSiLUGrad(dx []float32, ds int, x []float32, xs int, dy []float32, ys int,
+	a, b, ca, cb, cc []float32, pixels int, silu bool) {
+	sameLen("AffineSiLUGrad", len(a), b, ca, cb, cc)
+	checkRows("AffineSiLUGrad", dx, ds, len(a), pixels)
+	checkRows("AffineSiLUGrad", x, xs, len(a), pixels)
+	checkRows("AffineSiLUGrad", dy, ys, len(a), pixels)
+	if pixels == 0 {
+		return
+	}
+	f := v.k.affineGrad
+	if silu {
+		f = v.k.affineSiLUGrad
+	}
+	f(dx, ds, x, xs, dy, ys, a, b, ca, cb, cc, pixels)
+}
+
+// AddRow computes dst = x + row[c]; row is [C]. dst may be x if the strides are
+// equal.
+func (v *Vec) AddRow(dst []float32, ds int, x []float32, xs int, row []float32, pixels int) {
+	checkRows("AddRow", dst, ds, len(row), pixels)
+	checkRows("AddRow", x, xs, len(row), pixels)
+	if pixels > 0 {
+		v.k.addRow(dst, ds, x, xs, row, pixels)
+	}
+}

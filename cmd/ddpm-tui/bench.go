@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"path/filepath"
+	"sort"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/backend/cpu"
+	"github.com/ddpm-tui/ddpm-tui/backend/cpu/simd"
+	"github.com/ddpm-tui/ddpm-tui/backend/rng"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
+	"github.com/ddpm-tui/ddpm-tui/nn"
+)
+
+// benchImages is the size of the made-up image set of a training bench.
+const benchImages = 256
+
+// benchResult is the JSON of a bench. FLOPs are 2 MACs an image for a forward pass and 6 for a training step.
+type benchResult struct {
+	Backend   string  `json:"backend"`
+	Device    string  `json:"device"`
+	ISA       string  `json:"isa"`
+	Config    string  `json:"config"`
+	Batch     int     `json:"batch"`
+	Mode      string  `json:"mode"`
+	Threads   int     `json:"threads"`
+	Iters     int     `json:"iters"`
+	Params    int     `json:"params"`
+	BestS     float64 `json:"best_s"`
+	MedianS   float64 `json:"median_s"`
+	ImagesPS  float64 `json:"images_per_s"` // at the best time, as the peer counts
+	MACs      int64   `json:"macs_per_image"`
+	GFLOPS    float64 `json:"gflops"`
+	PlanBytes int64   `json:"plan_bytes"`
+	Checksum  string  `json:"checksum"` // of the output, or of the weights after training
+}
+
+func newBench() *cobra.Command {
+	c := &cobra.Command{
+		Use: "bench", Short: "Time training steps, forward passes or single operations", Args: args(0, 0),
+		Example: `  ddpm-tui bench                                  the default preset's network
+  ddpm-tui bench --config unet.json --batch 8 --mode fwd --json
+  ddpm-tui bench --mode op                        where a training step's time goes`,
+	}
+	f := c.Flags()
+	config := f.String("config", "", "a unet's config.json (diffusers' UNet2DModel); left out: the preset "+train.DefaultPreset)
+	batch := f.Int("batch", 0, "images a step (0: the preset's, 8 with --config)")
+	mode := f.String("mode", "train", "train, fwd or op (a training step, by operation)")
+	iters := f.Int("iters", 8, "timed runs, after one that is not")
+	threads := f.Int("threads", 0, "workers (0: one a processor)")
+	asJSON := f.Bool("json", false, "print one JSON object")
+	which := backendFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, err := train.PresetConfig(train.DefaultPreset)
+		if err != nil {
+			return err
+		}
+		name := train.DefaultPreset
+		if *config != "" {
+			if cfg.UNet, err = nn.ReadConfig(*config); err != nil {
+				return err
+			}
+			cfg.Batch, name = 8, filepath.Base(*config)
+		}
+		if *batch != 0 {
+			cfg.Batch = *batch
+		}
+		if *iters < 1 {
+			return usageError{fmt.Errorf("--iters %d: want at least 1", *iters)}
+		}
+		if err := cfg.Validate(); err != nil {
+			return err
+		}
+		b, err := openBackend(*which, *threads)
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		r := benchResult{
+			Backend: b.Info().Backend, Device: b.Info().Device, ISA: b.Info().ISA, Config: name, Batch: cfg.Batch, Mode: *mode, Threads: b.Info().Threads,
+			Iters: *iters, Params: nn.ParamCount(cfg.UNet), MACs: nn.MACs(cfg.UNet),
+		}
+		var exec backend.Executable
+		switch *mode {
+		case "train", "op":
+			exec, err = r.train(c.Context(), b, &cfg)
+		case "fwd":
+			exec, err = r.forward(c.Context(), b, &cfg)
+		default:
+			return usageError{fmt.Errorf("--mode %q is unknown, want train, fwd or op", *mode)}
+		}
+		if err != nil {
+			return err
+		}
+		out := c.OutOrStdout()
+		switch {
+		case *mode == "op":
+			return printOps(out, exec, b, r, *asJSON)
+		case *asJSON:
+			return json.NewEncoder(out).Encode(r)
+		}
+		fmt.Fprintf(out, "%s, batch %d, %s on %s (%s, %d threads)\n", r.Config, r.Batch, r.Mode, r.Device, r.ISA, r.Threads)
+		fmt.Fprintf(out, "best %.4f s, median %.4f s of %d; %.1f images/s, %.1f GFLOP/s; plan %s; checksum %s\n", r.BestS, r.MedianS, r.Iters, r.ImagesPS, r.GFLOPS, model.Bytes(r.PlanBytes), r.Checksum)
+		return nil
+	}
+	return c
+}
+
+// train times whole training steps on made-up images. With mode op the steps are timed by operation.
+func (r *benchResult) train(ctx context.Context, b backend.Backend, c *train.Config) (backend.Executable, error) {
+	size := c.UNet.SampleSize
+	pixels := make([]byte, benchImages*size*size*c.UNet.InChannels)
+	for i := range pixels {
+		pixels[i] = byte(rng.Uint32(1, rng.StreamInit, uint32(i), 0, 0))
+	}
+	c.Preview.Images = 1
+	s, err := train.NewStep(b, c, pixels, benchImages)
+	if err != nil {
+		return nil, err
+	}
+	r.PlanBytes = s.Bytes
+	step := func() error {
+		result, err := s.Run(ctx)
+		if err == nil && result.Bad() {
+			err = fmt.Errorf("loss %v, gradient norm %v", result.Loss, result.GradNorm)
+		}
+		return err
+	}
+	if err := r.time(ctx, step, 6, s.Executable()); err != nil {
+		return nil, err
+	}
+	st, err := s.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	r.Checksum = checksum(st.Params)
+	return s.Executable(), nil
+}
+
+// forward times forward passes of noise.
+func (r *benchResult) forward(ctx context.Context, b backend.Backend, c *train.Config) (backend.Executable, error) {
+	m := model.NewMemory(b)
+	params, err := nn.UNetParams(c.UNet)
+	if err != nil {
+		return nil, err
+	}
+	f, err := model.PlanForward(m, params, c.UNet, c.Batch, c.Schedule.T, nn.ParamsBuffer)
+	if err != nil {
+		return nil, err
+	}
+	r.PlanBytes, _ = m.Need(f.Program)
+	es, err := m.Compile(f.Program)
+	if err != nil {
+		return nil, err
+	}
+	f.Bind(es[0])
+	if err := model.Write(m, nn.ParamsBuffer, 0, params.Init(1)); err != nil {
+		return nil, err
+	}
+	if err := model.Write(m, model.TableBuffer, 0, model.Table(c.UNet, c.Schedule.T)); err != nil {
+		return nil, err
+	}
+	x := make([]float32, c.Batch*c.UNet.SampleSize*c.UNet.SampleSize*c.UNet.InChannels)
+	rng.Normals(x, 1, rng.StreamSample, 0, 0)
+	y, t := make([]float32, len(x)), make([]int, c.Batch)
+	for i := range t {
+		t[i] = i * c.Schedule.T / c.Batch
+	}
+	if err := r.time(ctx, func() error { return f.Run(ctx, x, t, nil, y) }, 2, es[0]); err != nil {
+		return nil, err
+	}
+	r.Checksum = checksum(y)
+	return es[0], nil
+}
+
+// time runs step once, then Iters times, and works out the figures.
+func (r *benchResult) time(ctx context.Context, step func() error, perMAC int64, e backend.Executable) error {
+	if err := step(); err != nil {
+		return err
+	}
+	if timer, ok := e.(backend.Timer); ok && r.Mode == "op" {
+		timer.SetTiming(true)
+	}
+	var times []float64
+	for range r.Iters {
+		start := time.Now()
+		if err := step(); err != nil {
+			return err
+		}
+		times = append(times, time.Since(start).Seconds())
+	}
+	sort.Float64s(times)
+	r.BestS, r.MedianS = times[0], times[len(times)/2]
+	r.ImagesPS = float64(r.Batch) / r.BestS
+	r.GFLOPS = float64(perMAC*r.MACs*int64(r.Batch)) / r.BestS / 1e9
+	return ctx.Err()
+}
+
+func checksum(v []float32) string {
+	h := fnv.New64a()
+	for _, f := range v {
+		fmt.Fprintf(h, "%x,", f)
+	}
+	return fmt.Sprintf("%016x", h.Sum64())
+}
+
+// opTime is the time of all calls of one kind of operation in a step.
+type opTime struct {
+	Op     string  `json:"op"`
+	Calls  int     `json:"calls"` // a step
+	S      float64 `json:"seconds"`
+	Share  float64 `json:"share"`
+	GFLOPS float64 `json:"gflops"`
+	GBS    float64 `json:"gb_per_s"`
+	Peak   float64 `json:"share_of_peak"` // of the arithmetic peak measured in this run
+}
+
+// printOps prints where a step's time goes, by kind of operation.
+func printOps(out io.Writer, e backend.Executable, b backend.Backend, r benchResult, asJSON bool) error {
+	peak := 0.0
+	if c, ok := b.(*cpu.Backend); ok {
+		peak = simd.PeakFlops(c.Level(), 0.3) * float64(r.Threads)
+	}
+	byOp, total := map[string]*opTime{}, 0.0
+	for _, t := range e.Timings() {
+		o := byOp[t.Step.Op]
+		if o == nil {
+			o = &opTime{Op: t.Step.Op}
+			byOp[t.Step.Op] = o
+		}
+		o.Calls++
+		o.S += t.Total.Seconds() / float64(t.Calls)
+		o.GFLOPS += float64(t.Step.FLOPs) / 1e9
+		o.GBS += float64(t.Step.Bytes) / 1e9
+		total += t.Total.Seconds() / float64(t.Calls)
+	}
+	var list []*opTime
+	for _, o := range byOp {
+		o.GFLOPS, o.GBS, o.Share = o.GFLOPS/o.S, o.GBS/o.S, o.S/total
+		if peak > 0 {
+			o.Peak = o.GFLOPS * 1e9 / peak
+		}
+		list = append(list, o)
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].S > list[j].S })
+	if asJSON {
+		enc := json.NewEncoder(out)
+		for _, o := range list {
+			if err := enc.Encode(o); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	fmt.Fprintf(out, "%s, batch %d, one training step on %s (%s, %d threads); peak %.0f GFLOP/s\n", r.Config, r.Batch, r.Device, r.ISA, r.Threads, peak/1e9)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "op\tcalls\tms\tshare\tGFLOP/s\tof peak\tGB/s\t")
+	for _, o := range list {
+		fmt.Fprintf(w, "%s\t%d\t%.3f\t%.1f%%\t%.1f\t%.0f%%\t%.1f\t\n", o.Op, o.Calls, o.S*1e3, o.Share*100, o.GFLOPS, o.Peak*100, o.GBS)
+	}
+	fmt.Fprintf(w, "all\t\t%.3f\t100.0%%\t%.1f\t\t\t\n", total*1e3, float64(6*r.MACs*int64(r.Batch))/total/1e9)
+	return w.Flush()
+}

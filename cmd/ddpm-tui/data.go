@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/charmbracelet/x/term"
+	"github.com/spf13/cobra"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/data"
+	"github.com/ddpm-tui/ddpm-tui/tui"
+)
+
+func newData() *cobra.Command {
+	c := &cobra.Command{
+		Use: "data [DATA]", Short: "Look at a set of images: what would be loaded, what is skipped and why", Args: args(0, 1),
+		Long: `Look at a set of images. DATA is a folder, a zip or tar of PNG, JPEG, GIF, BMP, TIFF or WebP images, CIFAR-10's binary
+files or MNIST's idx files; left out, it is the avatars inside the program.`,
+		Example: `  ddpm-tui data ~/pictures
+  ddpm-tui data avatars.zip --size 32 --headless`,
+	}
+	size := c.Flags().Int("size", 0, "pixels a side (0: the images' own where they are small squares, 64 otherwise)")
+	headless := c.Flags().Bool("headless", false, "print plain lines")
+	asJSON := c.Flags().Bool("json", false, "print one JSON object")
+	c.RunE = func(c *cobra.Command, a []string) error {
+		set, err := loadData(c.Context(), first(a), *size, 3, c.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		out, facts := c.OutOrStdout(), data.Summary(set)
+		switch {
+		case *asJSON:
+			return json.NewEncoder(out).Encode(facts)
+		case *headless || !onTerminal():
+			fmt.Fprint(out, facts)
+			for _, s := range facts.Skipped {
+				fmt.Fprintln(out, "skipped", s)
+			}
+			return nil
+		}
+		info := tui.DataInfo{Path: set.Name, Count: set.N, Side: set.Size, Mean: set.MeanImage(), Sheet: data.ContactSheet(set, 8, 8, 1), Rows: 8, Cols: 8}
+		for _, s := range facts.Sources {
+			info.Sizes = append(info.Sizes, tui.SizeCount(s))
+		}
+		for _, s := range facts.Skipped {
+			info.Skipped = append(info.Skipped, tui.Skipped(s))
+		}
+		return tui.RunData(c.Context(), info, screen(c, set.Name))
+	}
+	return c
+}
+
+func first(a []string) string {
+	if len(a) == 0 {
+		return ""
+	}
+	return a[0]
+}
+
+// onTerminal says whether a screen can be shown.
+func onTerminal() bool {
+	return term.IsTerminal(os.Stdin.Fd()) && term.IsTerminal(os.Stdout.Fd()) && os.Getenv("TERM") != "dumb"
+}
+
+// screen are the options of a screen.
+func screen(c *cobra.Command, title string, next ...string) tui.Options {
+	images, _ := c.Flags().GetString("images")
+	return tui.Options{Title: title, Images: images, Next: next}
+}
+
+// loadData loads an image set, with progress on w where that is a terminal.
+func loadData(ctx context.Context, source string, size, channels int, w io.Writer) (*data.Set, error) {
+	o := data.Options{Size: size, Channels: channels}
+	f, ok := w.(*os.File)
+	shown := false
+	if ok && term.IsTerminal(f.Fd()) {
+		o.Progress = func(done, total, skipped int) {
+			if total > 200 && (done%100 == 0 || done == total) {
+				shown = true
+				fmt.Fprintf(w, "\rreading images: %d of %d, %d skipped ", done, total, skipped)
+			}
+		}
+	}
+	set, err := data.Load(ctx, source, o)
+	if shown {
+		fmt.Fprint(w, "\r\x1b[K")
+	}
+	return set, err
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
+	"github.com/ddpm-tui/ddpm-tui/tui"
+)
+
+// home shows the runs and a new run, and does what the person chose.
+func home(c *cobra.Command, _ []string) error {
+	if !onTerminal() {
+		return usageError{errors.New("the home screen needs a terminal: see ddpm-tui --help for the commands")}
+	}
+	var runs []tui.RunInfo
+	for _, i := range run.List(runsDir) {
+		runs = append(runs, tui.RunInfo{Name: i.Name, Dir: i.Dir, Preset: i.Preset, State: i.State, Step: i.Step, Steps: i.Steps, Loss: i.Losses, LossEMA: i.LossEMA, Updated: i.Updated})
+	}
+	var presets []string
+	for _, p := range train.Presets() {
+		presets = append(presets, p.Name)
+	}
+	for i, p := range presets {
+		if p == train.DefaultPreset {
+			presets[0], presets[i] = presets[i], presets[0]
+		}
+	}
+	choice, err := tui.RunHome(c.Context(), runs, presets, screen(c, "ddpm-tui"))
+	if err != nil {
+		return err
+	}
+	sub := func(args ...string) error {
+		images, _ := c.Flags().GetString("images")
+		root := newRoot()
+		root.SetArgs(append(args, "--images", images))
+		return root.ExecuteContext(c.Context())
+	}
+	switch choice.Action {
+	case tui.ActionOpen:
+		return sub("train", "--run", choice.Run.Dir)
+	case tui.ActionSample:
+		return sub("sample", choice.Run.Dir, "-o", filepath.Join(choice.Run.Dir, "grid.png"))
+	case tui.ActionNew:
+		args := []string{"train", "--preset", choice.Preset}
+		if choice.Data != "" {
+			args = append(args, choice.Data)
+		}
+		return sub(args...)
+	case tui.ActionQuit:
+		return nil
+	}
+	return fmt.Errorf("unknown choice %q", choice.Action)
+}

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/gif"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/image/draw"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
+	"github.com/ddpm-tui/ddpm-tui/tui"
+)
+
+// sampleFlags are the flags of sample.
+type sampleFlags struct {
+	n, batch, steps, threads int
+	sampler, backend         string
+	eta                      float64
+	seed                     uint64
+	raw, headless, json      bool
+	output, gif              string
+}
+
+// gifFrames is about how many frames a trajectory has.
+const gifFrames = 50
+
+func newSample() *cobra.Command {
+	var f sampleFlags
+	c := &cobra.Command{
+		Use: "sample RUN|CHECKPOINT", Short: "Sample images from a trained model", Args: args(1, 1),
+		Long: `Sample images from a run's latest checkpoint, or from a checkpoint folder, and write them as one grid. The screen shows the
+denoising as it happens. The same seed gives the same images, whatever -n and --batch are.`,
+		Example: `  ddpm-tui sample runs/avatars32
+  ddpm-tui sample runs/avatars32 -n 64 --sampler ddpm --sampling-steps 1000 -o faces.png
+  ddpm-tui sample runs/avatars32/checkpoints/step-00001200 --gif noise-to-face.gif`,
+	}
+	fl := c.Flags()
+	fl.IntVarP(&f.n, "num", "n", 16, "images")
+	fl.IntVar(&f.batch, "batch", 16, "images at a time")
+	fl.StringVar(&f.sampler, "sampler", "ddim", fmt.Sprintf("one of %v", ddpm.SamplerNames()))
+	fl.IntVar(&f.steps, "sampling-steps", 0, "evaluations of the network (0: 50 for ddim, all T for ddpm)")
+	fl.Float64Var(&f.eta, "eta", 0, "ddim's noise: 0 is deterministic, 1 as noisy as ddpm")
+	fl.Uint64Var(&f.seed, "seed", 0, "seed of the noise")
+	fl.BoolVar(&f.raw, "raw-weights", false, "the weights themselves instead of their average (EMA)")
+	fl.StringVarP(&f.output, "output", "o", "grid.png", "where the grid goes")
+	fl.StringVar(&f.gif, "gif", "", "also write the way from noise to image, as an animation")
+	fl.IntVar(&f.threads, "threads", 0, "workers (0: one a processor)")
+	fl.BoolVar(&f.headless, "headless", false, "no screen: plain progress lines")
+	fl.BoolVar(&f.json, "json", false, "no screen: one JSON object a line")
+	fl.StringVar(&f.backend, "backend", "auto", "what computes: auto or cpu")
+	c.RunE = func(c *cobra.Command, a []string) error { return f.sample(c, a[0]) }
+	return c
+}
+
+func (f *sampleFlags) check(changed func(string) bool) error {
+	switch {
+	case f.n < 1 || f.n > 1<<20:
+		return fmt.Errorf("-n %d: want 1 to %d", f.n, 1<<20)
+	case f.batch < 1:
+		return fmt.Errorf("--batch %d: want at least 1", f.batch)
+	case f.steps < 0:
+		return fmt.Errorf("--sampling-steps %d: want at least 1", f.steps)
+	case changed("eta") && f.sampler != "ddim":
+		return fmt.Errorf("--eta is ddim's, the sampler is %s", f.sampler)
+	}
+	return nil
+}
+
+func (f *sampleFlags) sample(c *cobra.Command, path string) error {
+	if err := f.check(c.Flags().Changed); err != nil {
+		return usageError{err}
+	}
+	opt := screen(c, path, "the grid is in "+f.output)
+	if err := opt.CheckImages(); err != nil {
+		return usageError{err}
+	}
+	t, warnings, err := model.Load(path, f.raw)
+	for _, w := range warnings {
+		fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
+	}
+	if err != nil {
+		return err
+	}
+	req := model.Request{Sampler: f.sampler, N: f.n, Seed: f.seed, Options: ddpm.SamplerOptions{
+		Steps: f.steps, Eta: f.eta, Clip: true, Spacing: ddpm.Trailing, Prediction: t.Prediction,
+	}}
+	if f.steps == 0 && f.sampler != "ddpm" {
+		req.Options.Steps = min(50, t.Schedule.T())
+	}
+	if _, err := ddpm.NewSampler(req.Sampler, t.Schedule, req.Options); err != nil {
+		return usageError{err}
+	}
+	b, err := openBackend(f.backend, f.threads)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	fw, mem, err := t.Forward(b, min(f.batch, f.n))
+	if err != nil {
+		return err
+	}
+	defer mem.Close()
+	j := &sampling{f: f, t: t, fw: fw, req: req, steps: req.Options.Steps}
+	if j.steps == 0 {
+		j.steps = t.Schedule.T()
+	}
+	if f.json || f.headless || !onTerminal() {
+		return j.run(c.Context(), j.lines(c.OutOrStdout()))
+	}
+	return j.watch(c, opt)
+}
+
+// sampling is one job of the sample command.
+type sampling struct {
+	f     *sampleFlags
+	t     *model.Trained
+	fw    *model.Forward
+	req   model.Request
+	steps int // of each batch
+}
+
+// progress is one step of a job: x and x0 of the batch that begins at image done.
+type progress struct {
+	done, step, steps, t int // steps of all batches; t on the screen
+	x, x0                []float32
+	perS                 float64
+}
+
+// run samples, calls show after every step, and writes the files.
+func (j *sampling) run(ctx context.Context, show func(p progress, saved string) error) error {
+	f, size, ch := j.f, j.fw.Size, j.fw.In
+	per := size * size * ch
+	batches := (f.n + j.fw.Batch - 1) / j.fw.Batch
+	start := time.Now()
+	var frames []*image.RGBA
+	var failed error
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	req := j.req
+	req.OnStep = func(done, i, t int, x, x0 []float32) {
+		p := progress{done: done, step: done/j.fw.Batch*j.steps + i + 1, steps: batches * j.steps, t: ddpm.DisplayStep(t), x: x, x0: x0}
+		p.perS = float64(f.n) * float64(p.step) / float64(p.steps) / time.Since(start).Seconds()
+		if f.gif != "" && done == 0 && ((i+1)%max(1, j.steps/gifFrames) == 0 || i+1 == j.steps) {
+			frames = append(frames, model.Grid(x, len(x)/per, size, ch, model.Columns(len(x)/per)))
+		}
+		if failed = show(p, ""); failed != nil {
+			cancel()
+		}
+	}
+	x, err := j.fw.Sample(ctx, j.t.Schedule, req)
+	if err = errors.Join(failed, err); err != nil {
+		return err
+	}
+	if err := train.WritePNG(f.output, model.Grid(x, f.n, size, ch, model.Columns(f.n))); err != nil {
+		return err
+	}
+	saved := f.output
+	if f.gif != "" {
+		if err := writeGIF(f.gif, frames); err != nil {
+			return err
+		}
+		saved += ", " + f.gif
+	}
+	return show(progress{step: batches * j.steps, steps: batches * j.steps, perS: float64(f.n) / time.Since(start).Seconds()}, saved)
+}
+
+// lines shows a job as plain or JSON lines.
+func (j *sampling) lines(w io.Writer) func(progress, string) error {
+	enc := json.NewEncoder(w)
+	var last time.Time
+	return func(p progress, saved string) error {
+		left := float64(j.f.n) / p.perS * (1 - float64(p.step)/float64(p.steps))
+		switch {
+		case j.f.json && saved != "":
+			return enc.Encode(map[string]any{
+				"output": j.f.output, "gif": j.f.gif, "images": j.f.n, "sampler": j.f.sampler, "sampling_steps": j.steps, "seed": j.f.seed,
+				"checkpoint": j.t.Path, "step": j.t.Step, "raw_weights": j.f.raw, "images_per_s": p.perS, "done": true,
+			})
+		case j.f.json:
+			return enc.Encode(map[string]any{"sampling_step": p.step, "of": p.steps, "t": p.t, "images_per_s": p.perS, "eta_s": left})
+		case saved != "":
+			_, err := fmt.Fprintf(w, "%d images from %s (step %d), %s %d steps, seed %d: %s (%.2f images/s)\n", j.f.n, j.t.Path, j.t.Step, j.f.sampler, j.steps, j.f.seed, saved, p.perS)
+			return err
+		case time.Since(last) > time.Second:
+			last = time.Now()
+			_, err := fmt.Fprintf(w, "step %d of %d, t = %d, %s left\n", p.step, p.steps, p.t, duration(left))
+			return err
+		}
+		return nil
+	}
+}
+
+// watch shows a job on the screen.
+func (j *sampling) watch(c *cobra.Command, opt tui.Options) error {
+	ctx, cancel := context.WithCancel(c.Context())
+	defer cancel()
+	frames := make(chan tui.SampleFrame, 2)
+	done := make(chan error, 1)
+	go func() {
+		defer close(frames)
+		err := j.run(ctx, func(p progress, saved string) error {
+			fr := tui.SampleFrame{Step: p.step, Steps: p.steps, T: p.t, ImagesPerS: p.perS, Saved: saved, Done: saved != ""}
+			if p.x != nil {
+				n := len(p.x) / (j.fw.Size * j.fw.Size * j.fw.In)
+				fr.Cols = model.Columns(n)
+				fr.Rows = (n + fr.Cols - 1) / fr.Cols
+				fr.Xt, fr.X0 = model.Grid(p.x, n, j.fw.Size, j.fw.In, fr.Cols), model.Grid(p.x0, n, j.fw.Size, j.fw.In, fr.Cols)
+			}
+			if fr.Done || p.step == p.steps {
+				select {
+				case frames <- fr:
+				case <-ctx.Done():
+				}
+				return nil
+			}
+			select {
+			case frames <- fr:
+			default: // the screen is behind
+			}
+			return nil
+		})
+		if err != nil && ctx.Err() == nil {
+			frames <- tui.SampleFrame{Err: err}
+		}
+		done <- err
+	}()
+	err := tui.RunSampling(c.Context(), frames, opt)
+	cancel()
+	for range frames {
+	}
+	jobErr := <-done
+	if errors.Is(err, tui.ErrLeft) || errors.Is(jobErr, context.Canceled) {
+		return errors.New("stopped before the images were done: nothing was written")
+	}
+	return errors.Join(err, jobErr)
+}
+
+// writeGIF writes frames as an animation that stays on its last picture for two seconds.
+func writeGIF(path string, frames []*image.RGBA) error {
+	g := &gif.GIF{}
+	for i, m := range frames {
+		p := image.NewPaletted(m.Bounds(), cube())
+		draw.FloydSteinberg.Draw(p, p.Bounds(), m, image.Point{})
+		g.Image = append(g.Image, p)
+		g.Delay = append(g.Delay, 8)
+		if i == len(frames)-1 {
+			g.Delay[i] = 200
+		}
+	}
+	var b bytes.Buffer
+	if err := gif.EncodeAll(&b, g); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return run.WriteFile(path, b.Bytes(), os.FileMode(0o644))
+}
+
+// cube is a palette of 6 reds, 7 greens and 6 blues.
+func cube() color.Palette {
+	var p color.Palette
+	for r := range 6 {
+		for g := range 7 {
+			for b := range 6 {
+				p = append(p, color.RGBA{uint8(r * 51), uint8((g*255 + 3) / 6), uint8(b * 51), 255})
+			}
+		}
+	}
+	return p
+}

@@ -1,0 +1,90 @@
+package model
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/backend/graph"
+	"github.com/ddpm-tui/ddpm-tui/backend/plan"
+	"github.com/ddpm-tui/ddpm-tui/nn"
+)
+
+// TableBuffer is the name of the buffer of time embeddings [T,C0].
+const TableBuffer = "table"
+
+// Table is what TableBuffer holds for T timesteps: [T,C0].
+func Table(cfg *nn.UNetConfig, T int) []float32 {
+	return nn.TimestepEmbedding(T, cfg.BlockOutChannels[0], cfg.FlipSinToCos, float64(cfg.FreqShift))
+}
+
+// Plan compiles a graph for the memory's backend.
+func (m *Memory) Plan(name string, g *graph.Graph) (*backend.Program, plan.Stats, error) {
+	p, _ := m.Backend.(backend.Planner)
+	return plan.Compile(g, plan.Options{Name: name, Planner: p, Reuse: true})
+}
+
+// A Forward is the network's forward pass for a fixed batch, planned, and once Bind is called, compiled.
+type Forward struct {
+	Batch, Size, In, Out int
+	Program              *backend.Program
+	Stats                plan.Stats
+	mem                  *Memory
+	exec                 backend.Executable
+	t                    []uint32
+}
+
+// PlanForward plans the forward pass of batch images with the weights in the buffer called weights; T is the number of
+// timesteps in the table.
+func PlanForward(m *Memory, params *nn.Params, cfg *nn.UNetConfig, batch, T int, weights string) (*Forward, error) {
+	f := &Forward{Batch: batch, Size: cfg.SampleSize, In: cfg.InChannels, Out: cfg.OutChannels, mem: m, t: make([]uint32, batch)}
+	g, y, err := nn.BuildUNet(params, cfg, batch, T)
+	if err != nil {
+		return nil, err
+	}
+	graph.Keep(y, "out", 0)
+	if f.Program, f.Stats, err = m.Plan("forward", g); err != nil {
+		return nil, err
+	}
+	for i := range f.Program.Buffers {
+		if s := &f.Program.Buffers[i]; s.Name == nn.ParamsBuffer {
+			s.Name = weights
+		}
+	}
+	return f, nil
+}
+
+// Bind takes the compiled program.
+func (f *Forward) Bind(e backend.Executable) { f.exec = e }
+
+// Executable is the compiled program.
+func (f *Forward) Executable() backend.Executable { return f.exec }
+
+// Run computes out = network(x, t). x: [n,H,W,In] with n at most Batch, t: [n]; out: [n,H,W,Out].
+func (f *Forward) Run(ctx context.Context, x []float32, t []int, class []uint32, out []float32) error {
+	per := f.Size * f.Size
+	if len(t) > f.Batch || len(x) != len(t)*per*f.In || len(out) != len(t)*per*f.Out {
+		return fmt.Errorf("model: %d timesteps for %d values in and %d out, a batch of at most %d", len(t), len(x), len(out), f.Batch)
+	}
+	for i := range f.t {
+		f.t[i] = 0
+		if i < len(t) {
+			f.t[i] = uint32(t[i])
+		}
+	}
+	if err := Write(f.mem, "t", 0, f.t); err != nil {
+		return err
+	}
+	if class != nil {
+		if err := Write(f.mem, "class", 0, class); err != nil {
+			return err
+		}
+	}
+	if err := Write(f.mem, "x", 0, x); err != nil {
+		return err
+	}
+	if err := f.exec.Run(ctx, 1); err != nil {
+		return err
+	}
+	return Read(f.mem, "out", 0, out)
+}

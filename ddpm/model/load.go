@@ -1,0 +1,94 @@
+package model
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/ddpm"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+	"github.com/ddpm-tui/ddpm-tui/nn"
+	"github.com/ddpm-tui/ddpm-tui/nn/safetensors"
+)
+
+// A Trained is a model as a checkpoint holds it.
+type Trained struct {
+	UNet       *nn.UNetConfig
+	Schedule   *ddpm.Schedule
+	Prediction ddpm.Prediction
+	Params     *nn.Params
+	Weights    []float32 // flat
+	Step       int64
+	Path       string // of the checkpoint
+}
+
+// Load reads a model from a run folder (its latest whole checkpoint) or a checkpoint folder: the EMA of its weights, or the
+// weights themselves if raw. Warnings say what was passed over.
+func Load(path string, raw bool) (t *Trained, warnings []string, err error) {
+	s, warnings, err := run.LoadPath(path)
+	if err != nil {
+		return nil, warnings, err
+	}
+	t = &Trained{Step: s.State.Step, Path: s.Path}
+	if t.UNet, err = nn.ParseConfig(s.State.UNet); err != nil {
+		return nil, warnings, fmt.Errorf("%s: state.json: unet: %w", s.Path, err)
+	}
+	var sch ddpm.ScheduleConfig
+	var config struct {
+		Prediction ddpm.Prediction `json:"prediction"`
+	}
+	for _, v := range []struct {
+		name string
+		raw  json.RawMessage
+		to   any
+	}{{"schedule", s.State.Schedule, &sch}, {"config", s.State.Config, &config}} {
+		if err := json.Unmarshal(v.raw, v.to); err != nil {
+			return nil, warnings, fmt.Errorf("%s: state.json: %s: %w", s.Path, v.name, err)
+		}
+	}
+	if t.Schedule, err = ddpm.NewSchedule(sch); err != nil {
+		return nil, warnings, fmt.Errorf("%s: %w", s.Path, err)
+	}
+	t.Prediction = config.Prediction
+	if t.Params, err = nn.UNetParams(t.UNet); err != nil {
+		return nil, warnings, err
+	}
+	tensors, name := s.EMA, "ema.safetensors"
+	if raw || len(s.EMA) == 0 {
+		tensors, name = s.Model, "model.safetensors"
+	}
+	t.Weights, err = Flatten(t.Params, s.Path+"/"+name, tensors)
+	return t, warnings, err
+}
+
+// Flatten lays tensors of diffusers' names out in the flat order of the parameters; path is for errors.
+func Flatten(p *nn.Params, path string, ts []safetensors.Tensor) ([]float32, error) {
+	raw, err := safetensors.Encode(ts, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	f, err := safetensors.Decode(path, raw)
+	if err != nil {
+		return nil, err
+	}
+	flat := make([]float32, p.Elems())
+	return flat, p.Decode(flat, f)
+}
+
+// Forward puts the model on a backend for batches of at most batch images.
+func (t *Trained) Forward(b backend.Backend, batch int) (*Forward, *Memory, error) {
+	m := NewMemory(b)
+	f, err := PlanForward(m, t.Params, t.UNet, batch, t.Schedule.T(), nn.ParamsBuffer)
+	if err != nil {
+		return nil, nil, err
+	}
+	es, err := m.Compile(f.Program)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.Bind(es[0])
+	if err := Write(m, nn.ParamsBuffer, 0, t.Weights); err != nil {
+		return nil, nil, err
+	}
+	return f, m, Write(m, TableBuffer, 0, Table(t.UNet, t.Schedule.T()))
+}

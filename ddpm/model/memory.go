@@ -1,0 +1,134 @@
+// Package model puts a U-Net on a backend: its buffers, its forward program, and the images it samples.
+package model
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/backend/plan"
+)
+
+// Memory is the buffers of one device that programs share by name. The arena is one of them: programs that never run at
+// the same time share it too.
+type Memory struct {
+	Backend backend.Backend
+	buffers map[string]backend.Buffer
+}
+
+// NewMemory holds nothing yet.
+func NewMemory(b backend.Backend) *Memory {
+	return &Memory{Backend: b, buffers: map[string]backend.Buffer{}}
+}
+
+// Need is the bytes that programs want besides what is there, by name of the buffer.
+func (m *Memory) Need(ps ...*backend.Program) (total int64, byName map[string]int) {
+	byName = map[string]int{}
+	for _, p := range ps {
+		for _, s := range p.Buffers {
+			byName[s.Name] = max(byName[s.Name], s.Bytes)
+		}
+	}
+	for name, n := range byName {
+		if m.buffers[name] == nil {
+			total += int64(n)
+		}
+	}
+	return total, byName
+}
+
+// Compile makes the buffers that the programs need and compiles them. Nothing is allocated if the device has not enough
+// memory for all of it.
+func (m *Memory) Compile(ps ...*backend.Program) ([]backend.Executable, error) {
+	total, byName := m.Need(ps...)
+	if free := m.Backend.Info().Memory; free > 0 && total > free {
+		return nil, &NoMemoryError{Need: total, Free: free, Arena: int64(byName[plan.Arena]), Device: m.Backend.Info().Device}
+	}
+	for name, n := range byName {
+		old := m.buffers[name]
+		if old != nil && old.Size() >= n {
+			continue
+		}
+		if old != nil {
+			return nil, fmt.Errorf("model: buffer %q has %d bytes, a later program wants %d: compile them together", name, old.Size(), n)
+		}
+		b, err := m.Backend.NewBuffer(n)
+		if err != nil {
+			return nil, fmt.Errorf("model: %d bytes for %q: %w", n, name, err)
+		}
+		m.buffers[name] = b
+	}
+	var list []backend.Executable
+	for _, p := range ps {
+		for _, s := range p.Buffers {
+			if err := p.Bind(s.Name, m.buffers[s.Name]); err != nil {
+				return nil, err
+			}
+		}
+		e, err := m.Backend.Compile(p)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// A NoMemoryError says that a plan does not fit, before anything was allocated.
+type NoMemoryError struct {
+	Need, Free, Arena int64 // bytes; Arena is the part that grows with the batch
+	Device            string
+}
+
+func (e *NoMemoryError) Error() string {
+	return fmt.Sprintf("not enough memory: the plan needs %s (%s of it for activations, which grow with the batch), %s has %s free: try a smaller --batch or --size",
+		Bytes(e.Need), Bytes(e.Arena), e.Device, Bytes(e.Free))
+}
+
+// Bytes writes a size for people.
+func Bytes(n int64) string {
+	switch {
+	case n >= 10<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+}
+
+// Word is an element of a buffer that the host writes or reads.
+type Word interface{ ~float32 | ~uint32 | ~uint8 }
+
+func bytesOf[E Word](v []E) []byte {
+	if len(v) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), len(v)*int(unsafe.Sizeof(v[0])))
+}
+
+// Write copies v into the buffer of that name at a byte offset.
+func Write[E Word](m *Memory, name string, offset int, v []E) error {
+	b := m.buffers[name]
+	if b == nil {
+		return fmt.Errorf("model: there is no buffer %q", name)
+	}
+	return b.Write(offset, bytesOf(v))
+}
+
+// Read copies the buffer of that name at a byte offset into v.
+func Read[E Word](m *Memory, name string, offset int, v []E) error {
+	b := m.buffers[name]
+	if b == nil {
+		return fmt.Errorf("model: there is no buffer %q", name)
+	}
+	return b.Read(offset, bytesOf(v))
+}
+
+// Close frees the buffers.
+func (m *Memory) Close() error {
+	for _, b := range m.buffers {
+		b.Close()
+	}
+	m.buffers = map[string]backend.Buffer{}
+	return nil
+}

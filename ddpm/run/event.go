@@ -1,0 +1,132 @@
+// Package run is the run folder: what a training run writes and every screen reads.
+//
+// The event log is the only thing a screen needs. It is append-only, one JSON object a line, typed and versioned.
+package run
+
+import (
+	"math"
+	"time"
+)
+
+// EventVersion is written into every event as "v". A reader refuses a larger one.
+const EventVersion = 1
+
+// An Event is one line of events.jsonl. Exactly one of the pointers is set, and Kind names it.
+type Event struct {
+	V    int       `json:"v"`
+	Kind string    `json:"kind"` // start, step, preview, checkpoint, state, log, end
+	Time time.Time `json:"time"`
+	Step int64     `json:"step"` // optimizer steps done when it happened
+
+	Start      *Start      `json:"start,omitempty"`
+	Metrics    *Metrics    `json:"metrics,omitempty"`
+	Preview    *Preview    `json:"preview,omitempty"`
+	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+	State      *State      `json:"state,omitempty"`
+	Log        *Log        `json:"log,omitempty"`
+	End        *End        `json:"end,omitempty"`
+}
+
+// Start opens a run, or a part of one that was resumed.
+type Start struct {
+	Name       string `json:"name"`
+	Preset     string `json:"preset"`
+	Data       string `json:"data"` // as the user named it
+	Images     int    `json:"images"`
+	Size       int    `json:"size"` // pixels a side
+	Channels   int    `json:"channels"`
+	Batch      int    `json:"batch"`
+	Steps      int64  `json:"steps"` // the total aimed at
+	T          int    `json:"T"`
+	Schedule   string `json:"schedule"`
+	Parameters int    `json:"parameters"`
+	MACs       int64  `json:"macs_per_image"`
+	Seed       uint64 `json:"seed"`
+	Backend    string `json:"backend"`
+	Device     string `json:"device"`
+	PlanBytes  int64  `json:"plan_bytes"` // memory planned for the run, all buffers
+}
+
+// Metrics is what one training step reports.
+type Metrics struct {
+	Loss       Float `json:"loss"`
+	LossEMA    Float `json:"loss_ema"`
+	LR         Float `json:"lr"`
+	GradNorm   Float `json:"grad_norm"` // before clipping
+	Clipped    bool  `json:"clipped"`
+	ImagesPerS Float `json:"images_per_s"`
+	StepS      Float `json:"step_s"` // seconds the step took
+	ETAS       Float `json:"eta_s"`  // seconds left
+	EMADecay   Float `json:"ema_decay"`
+	// Buckets is the running mean of the loss by timestep, Buckets[i] over t in [i T/len, (i+1) T/len); NaN where none was drawn yet.
+	Buckets []Float `json:"buckets,omitempty"`
+}
+
+// Preview says that a picture was made. The files are PNGs, relative to the run folder.
+type Preview struct {
+	Samples    string `json:"samples"`    // a grid of EMA samples
+	Trajectory string `json:"trajectory"` // one sample's x_t from noise to image, left to right
+	Rows       int    `json:"rows"`       // of the grid
+	Cols       int    `json:"cols"`
+	Sampler    string `json:"sampler"`
+	Steps      int    `json:"sampling_steps"`
+	Seed       uint64 `json:"seed"`
+	Seconds    Float  `json:"seconds"`
+}
+
+// Checkpoint says that one was written, or (Error) that it could not be.
+type Checkpoint struct {
+	Path    string `json:"path"`
+	Bytes   int64  `json:"bytes"`
+	Seconds Float  `json:"seconds"`
+	Error   string `json:"error,omitempty"`
+	Warning string `json:"warning,omitempty"` // it was written, but
+}
+
+// State is a change of what the trainer is doing, in a word: starting, running, paused, sampling, checkpointing, stopping, done, failed.
+type State struct {
+	Name string `json:"name"`
+}
+
+// Log is a line for people. Level is info, warn or error.
+type Log struct {
+	Level string `json:"level"`
+	Text  string `json:"text"`
+}
+
+// End closes a run, or a part of one.
+type End struct {
+	Reason  string `json:"reason"` // done, stopped, failed
+	Error   string `json:"error,omitempty"`
+	Loss    Float  `json:"loss_ema"`
+	Seconds Float  `json:"seconds"`
+}
+
+// A Command asks the trainer for something between two steps.
+type Command string
+
+// The commands a screen can send.
+const (
+	Pause          Command = "pause" // pauses, or goes on if paused
+	SampleNow      Command = "sample"
+	SaveCheckpoint Command = "checkpoint"
+	Stop           Command = "stop" // save a checkpoint and end
+)
+
+// Float is a float64 that JSON can carry when it is NaN or infinite (as null; null reads as NaN).
+type Float float64
+
+// MarshalJSON writes null for NaN and infinities.
+func (f Float) MarshalJSON() ([]byte, error) {
+	if v := float64(f); math.IsNaN(v) || math.IsInf(v, 0) {
+		return []byte("null"), nil
+	}
+	return appendFloat(nil, float64(f)), nil
+}
+
+// UnmarshalJSON reads null as NaN.
+func (f *Float) UnmarshalJSON(p []byte) error {
+	v, err := parseFloat(p)
+	*f = Float(v)
+	return err
+}

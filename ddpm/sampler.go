@@ -1,0 +1,217 @@
+package ddpm
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+)
+
+// A Sampler turns noise into an image with a few evaluations of the network. It
+// is built for one image or batch after another: step 0 begins a new trajectory
+// and forgets whatever a multistep method kept. Not safe for concurrent use.
+type Sampler interface {
+	// Timesteps are the network's timesteps, 0..T-1, in order of use. Read-only.
+	Timesteps() []int
+
+	// Step moves x from its noise level at step i to the next, in place, given
+	// the network's output at Timesteps()[i]. noise(dst) fills z ~ N(0, I) and is
+	// called only where the method needs it, at most once a step. x0 receives
+	// the predicted clean image, clamped as it is used, unless it is nil. x, out
+	// and x0 have the same length.
+	Step(i int, x, out, x0 []float32, noise func(dst []float32))
+}
+
+// Variances of the DDPM sampler.
+const (
+	FixedSmall = "fixed_small" // betatilde_t, right for one point of data
+	FixedLarge = "fixed_large" // beta_t, right for N(0, I) data (DDPM section 3.2)
+)
+
+// SamplerOptions configure a sampler. Zero means the default. The names and the
+// defaults are diffusers', but clipping is off unless asked for.
+type SamplerOptions struct {
+	Steps   int     `json:"steps,omitempty"`   // evaluations of the network, default T
+	Spacing Spacing `json:"spacing,omitempty"` // default leading
+	// StepsOffset is added to the timesteps of leading spacing.
+	StepsOffset int        `json:"steps_offset,omitempty"`
+	Prediction  Prediction `json:"prediction,omitempty"` // default epsilon
+	Variance    string     `json:"variance,omitempty"`   // DDPM only, default fixed_small
+	Eta         float64    `json:"eta,omitempty"`        // DDIM only: 0 is deterministic, 1 as noisy as DDPM
+	// Float32 rounds tables and coefficients as diffusers does, to reproduce its
+	// trajectories; see float32.go. Default exact.
+	Float32 bool `json:"float32,omitempty"`
+	// EndAtFirst ends DDIM at the noise of timestep 0 rather than at the clean
+	// image (diffusers' set_alpha_to_one = false).
+	EndAtFirst bool `json:"end_at_first,omitempty"`
+
+	Clip      bool    `json:"clip,omitempty"`       // clamp the predicted x_0
+	ClipRange float64 `json:"clip_range,omitempty"` // to [-r, r], default 1
+
+	// Thresholding clamps each image's predicted x_0 to a quantile of its
+	// magnitudes and divides by it (Imagen), instead of Clip.
+	Thresholding   bool    `json:"thresholding,omitempty"`
+	ThresholdRatio float64 `json:"threshold_ratio,omitempty"` // the quantile, default 0.995
+	ThresholdMax   float64 `json:"threshold_max,omitempty"`   // its largest value, default 1; never under 1
+	ImageLen       int     `json:"-"`                         // elements of one image; 0: all of x is one
+}
+
+// samplers maps a name to its constructor; each sampler's file adds itself.
+var samplers = map[string]func(*process) (Sampler, error){}
+
+// SamplerNames returns the names that NewSampler accepts, sorted.
+func SamplerNames() []string { return slices.Sorted(maps.Keys(samplers)) }
+
+// NewSampler builds the sampler of that name for a schedule.
+func NewSampler(name string, sch *Schedule, opts SamplerOptions) (Sampler, error) {
+	build, ok := samplers[name]
+	if !ok {
+		return nil, fmt.Errorf("sampler %q is unknown, want one of %v", name, SamplerNames())
+	}
+	p, err := newProcess(sch, opts)
+	if err != nil {
+		return nil, fmt.Errorf("sampler %s: %w", name, err)
+	}
+	s, err := build(p)
+	if err != nil {
+		return nil, fmt.Errorf("sampler %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// A process is what samplers share: the checked options, the timesteps, and
+// reading x_0 out of the network's output.
+type process struct {
+	sch       *Schedule
+	opts      SamplerOptions
+	timesteps []int
+	bars      []float64 // alphabar [T]
+	z         []float32 // noise of a step
+	clean     []float64 // predicted x_0 of a step
+	sorted    []float64 // of thresholding
+}
+
+func newProcess(sch *Schedule, o SamplerOptions) (*process, error) {
+	if o.Steps == 0 {
+		o.Steps = sch.T()
+	}
+	if o.Spacing == "" {
+		o.Spacing = Leading
+	}
+	if o.Prediction == "" {
+		o.Prediction = Epsilon
+	}
+	if o.Variance == "" {
+		o.Variance = FixedSmall
+	}
+	for _, f := range []struct {
+		v   *float64
+		def float64
+	}{{&o.ClipRange, 1}, {&o.ThresholdRatio, 0.995}, {&o.ThresholdMax, 1}} {
+		if *f.v == 0 {
+			*f.v = f.def
+		}
+	}
+	switch {
+	case o.Variance != FixedSmall && o.Variance != FixedLarge:
+		return nil, fmt.Errorf("variance %q is unknown, want %s or %s", o.Variance, FixedSmall, FixedLarge)
+	case !(o.Eta >= 0 && o.Eta <= 1):
+		return nil, fmt.Errorf("eta is %g, want 0 to 1", o.Eta)
+	case !(o.ClipRange > 0):
+		return nil, fmt.Errorf("clip_range is %g, want more than 0", o.ClipRange)
+	case !(o.ThresholdRatio > 0 && o.ThresholdRatio <= 1):
+		return nil, fmt.Errorf("threshold_ratio is %g, want more than 0 and at most 1", o.ThresholdRatio)
+	case !(o.ThresholdMax >= 1):
+		return nil, fmt.Errorf("threshold_max is %g, want at least 1", o.ThresholdMax)
+	case o.ImageLen < 0:
+		return nil, fmt.Errorf("the length of an image is %d", o.ImageLen)
+	}
+	if err := o.Prediction.Check(); err != nil {
+		return nil, err
+	}
+	timesteps, err := Timesteps(sch.T(), o.Steps, o.Spacing, o.StepsOffset)
+	if err != nil {
+		return nil, err
+	}
+	bars := sch.AlphasCumprod
+	if o.Float32 {
+		bars = sch.alphasCumprodFloat32()
+	}
+	for _, t := range timesteps {
+		if o.Prediction == Epsilon && bars[t] == 0 {
+			return nil, fmt.Errorf("at timestep %d nothing is left of the image (alphabar is 0), and eps does not determine it: predict v or sample, or cap the schedule", t)
+		}
+	}
+	return &process{sch: sch, opts: o, timesteps: timesteps, bars: bars}, nil
+}
+
+func (p *process) Timesteps() []int { return p.timesteps }
+
+// next is the timestep that step i goes to; below 0 is the clean image. As in
+// diffusers it is T/Steps under t, which for spacings that do not divide evenly
+// is a little off the next entry of the list.
+func (p *process) next(i int) int { return p.timesteps[i] - p.sch.T()/p.opts.Steps }
+
+// A level is the arithmetic of alphabar that a step needs.
+type level struct {
+	bar, barNext     float64 // alphabar now and after the step
+	noise, noiseNext float64 // 1 - alphabar, the variance of the noise
+	alpha, beta      float64 // of the step: alphabar / alphabar next, 1 - alpha
+}
+
+// level returns the noise levels of step i, where alphabar of the clean image
+// counts as end.
+func (p *process) level(i int, end float64) level {
+	round := func(v float64) float64 { return v }
+	if p.opts.Float32 {
+		round = func(v float64) float64 { return float64(float32(v)) }
+	}
+	l := level{bar: p.bars[p.timesteps[i]], barNext: end}
+	if next := p.next(i); next >= 0 {
+		l.barNext = p.bars[next]
+	}
+	l.noise, l.noiseNext = round(1-l.bar), round(1-l.barNext)
+	l.alpha = round(l.bar / l.barNext)
+	l.beta = round(1 - l.alpha)
+	return l
+}
+
+// noise fills the process' own buffer with z.
+func (p *process) noise(n int, fill func([]float32)) []float32 {
+	p.z = slices.Grow(p.z[:0], n)[:n]
+	fill(p.z)
+	return p.z
+}
+
+// Predict evaluates the network: out = f(x, t). x must not be changed.
+type Predict func(x []float32, t int, out []float32) error
+
+// Sample drives a sampler from x ~ N(0, I) to an image, in place. noise fills z
+// for step i. onStep, if not nil, sees x after each step, and the clean image
+// predicted in it; t is the network's timestep of the step.
+func Sample(ctx context.Context, s Sampler, x []float32, predict Predict, noise func(i int, dst []float32), onStep func(i, t int, x, x0 []float32)) error {
+	out := make([]float32, len(x))
+	var x0 []float32
+	if onStep != nil {
+		x0 = make([]float32, len(x))
+	}
+	for i, t := range s.Timesteps() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := predict(x, t, out); err != nil {
+			return fmt.Errorf("sampling step %d of %d (t = %d): %w", i+1, len(s.Timesteps()), DisplayStep(t), err)
+		}
+		s.Step(i, x, out, x0, func(dst []float32) { noise(i, dst) })
+		if e := slices.IndexFunc(x, notFinite); e >= 0 {
+			return fmt.Errorf("sampling step %d of %d (t = %d): element %d of the image is %g", i+1, len(s.Timesteps()), DisplayStep(t), e, x[e])
+		}
+		if onStep != nil {
+			onStep(i, t, x, x0)
+		}
+	}
+	return nil
+}
+
+func notFinite(v float32) bool { return math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) }

@@ -1,0 +1,151 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+	"github.com/ddpm-tui/ddpm-tui/nn"
+	"github.com/ddpm-tui/ddpm-tui/nn/safetensors"
+)
+
+// The tensors of optimizer.safetensors: Adam's moments as they lie in memory, and where each parameter is in them.
+const (
+	tensorM       = "m"
+	tensorV       = "v"
+	tensorOffsets = "offsets" // [parameters,2] i64: first float and floats of each, in the order of the names
+)
+
+// snapshot is the run as a checkpoint holds it.
+func (t *Trainer) snapshot() (*run.Snapshot, error) {
+	st, err := t.Step.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	c, p := t.Config, t.Step.Params
+	s := &run.Snapshot{Model: p.Encode(st.Params), EMA: p.Encode(st.EMA)}
+	s.State.Step, s.State.Seed, s.State.DataPosition = st.Steps, c.Seed, st.Steps*int64(c.Batch)
+	s.State.Kernels = map[string]string{"backend": t.backend.Backend, "isa": t.backend.ISA}
+	for _, v := range []struct {
+		to   *json.RawMessage
+		from any
+	}{{&s.State.Schedule, c.Schedule}, {&s.State.UNet, c.UNet}, {&s.State.Config, c}} {
+		if *v.to, err = json.Marshal(v.from); err != nil {
+			return nil, err
+		}
+	}
+	offsets := offsetTable(p)
+	s.Optimizer = []safetensors.Tensor{
+		safetensors.Float32(tensorM, []int{len(st.M)}, st.M), safetensors.Float32(tensorV, []int{len(st.V)}, st.V),
+		safetensors.Int64(tensorOffsets, []int{len(offsets) / 2, 2}, offsets),
+	}
+	return s, nil
+}
+
+// offsetTable is where each parameter lies in the flat buffers: first float and floats, in the order of the names.
+func offsetTable(p *nn.Params) []int64 {
+	list := p.List()
+	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	var table []int64
+	for _, q := range list {
+		table = append(table, int64(q.Offset), int64(q.Shape.Elems()))
+	}
+	return table
+}
+
+// checkpoint writes one.
+func (t *Trainer) checkpoint() error {
+	s, err := t.snapshot()
+	if err != nil {
+		return err
+	}
+	c, err := t.folder.Save(s, t.o.Keep)
+	t.emit(run.Event{Kind: "checkpoint", Checkpoint: &c})
+	if err != nil {
+		return err
+	}
+	t.saved = t.Step.Done
+	return nil
+}
+
+// saveAndSay writes a checkpoint while training; that it failed is an event, and the training goes on.
+func (t *Trainer) saveAndSay() {
+	before := t.state
+	t.setState("checkpointing")
+	if err := t.checkpoint(); err != nil {
+		t.logf("error", "no checkpoint, the last one stays: %v", err)
+	}
+	t.setState(before)
+}
+
+// resume loads the latest checkpoint, if there is one.
+func (t *Trainer) resume() error {
+	s, warnings, err := t.folder.Load("")
+	for _, w := range warnings {
+		t.logf("warn", "%s", w)
+	}
+	if errors.Is(err, run.ErrNoCheckpoint) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if s.State.Seed != t.Config.Seed {
+		return fmt.Errorf("%s was made with seed %d, the run has seed %d", s.Path, s.State.Seed, t.Config.Seed)
+	}
+	st := State{Steps: s.State.Step}
+	p := t.Step.Params
+	if st.Params, err = model.Flatten(p, s.Path+"/model.safetensors", s.Model); err != nil {
+		return err
+	}
+	if st.EMA, err = model.Flatten(p, s.Path+"/ema.safetensors", s.EMA); err != nil {
+		return err
+	}
+	if st.M, st.V, err = moments(p, s); err != nil {
+		return fmt.Errorf("%s/optimizer.safetensors: %w", s.Path, err)
+	}
+	if err := t.Step.Restore(st); err != nil {
+		return err
+	}
+	t.saved = st.Steps
+	t.logf("info", "going on from %s", s.Path)
+	return nil
+}
+
+// moments reads Adam's moments; their layout may be another program version's, so each parameter goes by the table.
+func moments(p *nn.Params, s *run.Snapshot) (m, v []float32, err error) {
+	var fm, fv []float32
+	var table []int64
+	for i := range s.Optimizer {
+		t := &s.Optimizer[i]
+		var err error
+		switch t.Name {
+		case tensorM:
+			fm, err = t.Float32s()
+		case tensorV:
+			fv, err = t.Float32s()
+		case tensorOffsets:
+			table, err = t.Int64s()
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	want := offsetTable(p)
+	if len(table) != len(want) || len(fm) != len(fv) {
+		return nil, nil, fmt.Errorf("it holds moments of %d parameters, the model has %d", len(table)/2, len(want)/2)
+	}
+	m, v = make([]float32, p.Elems()), make([]float32, p.Elems())
+	for i := 0; i < len(want); i += 2 {
+		from, n := table[i], table[i+1]
+		if n != want[i+1] || from < 0 || from+n > int64(len(fm)) {
+			return nil, nil, fmt.Errorf("the offset table does not fit the model at entry %d", i/2)
+		}
+		copy(m[want[i]:], fm[from:from+n])
+		copy(v[want[i]:], fv[from:from+n])
+	}
+	return m, v, nil
+}

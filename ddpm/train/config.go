@@ -1,0 +1,123 @@
+// Package train is the trainer: one compiled step, the loop around it, checkpoints, previews and events.
+package train
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/ddpm"
+	"github.com/ddpm-tui/ddpm-tui/nn"
+)
+
+// ConfigVersion is the version of the run's config.json.
+const ConfigVersion = 1
+
+// A Config says everything that a run's numbers depend on, and is the run folder's config.json.
+type Config struct {
+	Version    int                 `json:"version"`
+	Preset     string              `json:"preset"`
+	Data       string              `json:"data"` // "" is the embedded avatars
+	Flip       bool                `json:"flip"` // mirror half of the images
+	UNet       *nn.UNetConfig      `json:"unet"`
+	Schedule   ddpm.ScheduleConfig `json:"schedule"`
+	Prediction ddpm.Prediction     `json:"prediction"`
+	Optimizer  Optimizer           `json:"optimizer"`
+	EMA        EMA                 `json:"ema"`
+	Batch      int                 `json:"batch"`
+	Steps      int64               `json:"steps"`
+	Seed       uint64              `json:"seed"`
+	Preview    Preview             `json:"preview"`
+
+	CheckpointSeconds float64 `json:"checkpoint_seconds"` // time between checkpoints
+}
+
+// Optimizer is AdamW with linear warm-up and clipping by the global norm.
+type Optimizer struct {
+	LR     float64 `json:"lr"`
+	Warmup int     `json:"warmup"` // steps
+	Beta1  float64 `json:"beta1"`
+	Beta2  float64 `json:"beta2"`
+	Eps    float64 `json:"eps"`
+	Decay  float64 `json:"weight_decay"`
+	Clip   float64 `json:"clip"` // largest global gradient norm, 0 for none
+}
+
+// EMA is the average of the weights that samples are made with.
+type EMA struct {
+	Decay float64 `json:"decay"` // at most
+	Power float64 `json:"power"` // of the warm-up 1 - (1+step)^-power
+}
+
+// Preview is the grid of samples made while training.
+type Preview struct {
+	Seconds float64 `json:"seconds"` // time between two
+	Images  int     `json:"images"`
+	Sampler string  `json:"sampler"`
+	Steps   int     `json:"sampling_steps"`
+}
+
+// Validate reports the first thing that is wrong, by its name in config.json.
+func (c *Config) Validate() error {
+	if c.Version > ConfigVersion {
+		return fmt.Errorf("config: version %d is newer than this program's %d: use a newer ddpm-tui", c.Version, ConfigVersion)
+	}
+	if c.UNet == nil {
+		return errors.New("config: unet is missing")
+	}
+	if err := c.UNet.Validate(); err != nil {
+		return err
+	}
+	if c.UNet.InChannels != c.UNet.OutChannels {
+		return fmt.Errorf("config: unet has in_channels %d and out_channels %d, a diffusion model has as many out as in", c.UNet.InChannels, c.UNet.OutChannels)
+	}
+	if c.UNet.Classes() > 0 {
+		return errors.New("config: unet.num_class_embeds is set, training with classes is not built yet")
+	}
+	if _, err := ddpm.NewSchedule(c.Schedule); err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	if err := c.Prediction.Check(); err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	for _, v := range []struct {
+		name   string
+		v      float64
+		lo, hi float64
+	}{
+		{"optimizer.lr", c.Optimizer.LR, 0, 10},
+		{"optimizer.beta1", c.Optimizer.Beta1, 0, 0.99999},
+		{"optimizer.beta2", c.Optimizer.Beta2, 0, 0.9999999},
+		{"optimizer.eps", c.Optimizer.Eps, 1e-12, 1},
+		{"optimizer.weight_decay", c.Optimizer.Decay, 0, 10},
+		{"optimizer.clip", c.Optimizer.Clip, 0, 1e9},
+		{"optimizer.warmup", float64(c.Optimizer.Warmup), 0, 1e9},
+		{"ema.decay", c.EMA.Decay, 0, 1},
+		{"ema.power", c.EMA.Power, 0.01, 10},
+		{"batch", float64(c.Batch), 1, 1 << 20},
+		{"steps", float64(c.Steps), 1, 1e12},
+		{"preview.images", float64(c.Preview.Images), 1, 1024},
+		{"preview.sampling_steps", float64(c.Preview.Steps), 1, float64(c.Schedule.T)},
+	} {
+		if math.IsNaN(v.v) || v.v < v.lo || v.v > v.hi {
+			return fmt.Errorf("config: %s is %v, want %v to %v", v.name, v.v, v.lo, v.hi)
+		}
+	}
+	return nil
+}
+
+// hyper are the optimizer's hyper-parameters as the device reads them.
+func (c *Config) hyper() []float32 {
+	h := make([]float32, backend.HypWords)
+	h[backend.HypLR] = float32(c.Optimizer.LR)
+	h[backend.HypWarmup] = float32(c.Optimizer.Warmup)
+	h[backend.HypBeta1] = float32(c.Optimizer.Beta1)
+	h[backend.HypBeta2] = float32(c.Optimizer.Beta2)
+	h[backend.HypEps] = float32(c.Optimizer.Eps)
+	h[backend.HypDecay] = float32(c.Optimizer.Decay)
+	h[backend.HypClip] = float32(c.Optimizer.Clip)
+	h[backend.HypEMA] = float32(c.EMA.Decay)
+	h[backend.HypEMAPower] = float32(c.EMA.Power)
+	return h
+}

@@ -1,0 +1,86 @@
+package train
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/png"
+	"time"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+)
+
+// stripFrames is how many pictures of a trajectory are kept.
+const stripFrames = 8
+
+// liveEvery is the least time between two live pictures of a preview.
+const liveEvery = 250 * time.Millisecond
+
+// preview samples a grid from the EMA weights, always from the same noise, so that one sees the same pictures grow. It shows
+// x_t while it goes, and keeps the grid and one trajectory as files.
+func (t *Trainer) preview(ctx context.Context) error {
+	before := t.state
+	t.setState("sampling")
+	start := time.Now()
+	p, c := t.Config.Preview, t.Config.UNet
+	cols := model.Columns(p.Images)
+	rows := (p.Images + cols - 1) / cols
+	per := c.SampleSize * c.SampleSize * c.InChannels
+	var strip []float32
+	pick := model.Strip(p.Steps, stripFrames)
+	live := start
+	x, err := t.Step.Preview.Sample(ctx, t.Step.Schedule, model.Request{
+		Sampler: p.Sampler, Options: t.sampler(), N: p.Images, Seed: t.Config.Seed,
+		OnStep: func(done, i, tt int, x, x0 []float32) {
+			if done == 0 && len(pick) > 0 && i == pick[0] {
+				pick = pick[1:]
+				strip = append(strip, x[:per]...)
+			}
+			if done == 0 && t.o.OnFrame != nil && time.Since(live) > liveEvery {
+				live = time.Now()
+				t.frame("samples", model.Grid(x, len(x)/per, c.SampleSize, c.InChannels, cols), (len(x)/per+cols-1)/cols, cols, fmt.Sprintf("x_t at t = %d", ddpm.DisplayStep(tt)))
+			}
+		},
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	grid := model.Grid(x, p.Images, c.SampleSize, c.InChannels, cols)
+	line := model.Grid(strip, len(strip)/per, c.SampleSize, c.InChannels, len(strip)/per)
+	t.frame("samples", grid, rows, cols, fmt.Sprintf("EMA samples, step %d", t.Step.Done))
+	t.frame("trajectory", line, 1, len(strip)/per, "x_t from noise to image")
+	name := fmt.Sprintf("step-%08d", t.Step.Done)
+	e := &run.Preview{
+		Samples: "previews/" + name + ".png", Trajectory: "previews/" + name + "-xt.png", Rows: rows, Cols: cols,
+		Sampler: p.Sampler, Steps: p.Steps, Seed: t.Config.Seed, Seconds: run.Float(time.Since(start).Seconds()),
+	}
+	if err := errors.Join(WritePNG(t.folder.Path(e.Samples), grid), WritePNG(t.folder.Path(e.Trajectory), line)); err != nil {
+		t.logf("error", "the preview of step %d could not be written: %v", t.Step.Done, err)
+	} else {
+		t.emit(run.Event{Kind: "preview", Preview: e})
+	}
+	t.setState(before)
+	return nil
+}
+
+func (t *Trainer) frame(name string, m image.Image, rows, cols int, caption string) {
+	if t.o.OnFrame != nil {
+		t.o.OnFrame(name, t.Step.Done, m, rows, cols, caption)
+	}
+}
+
+// WritePNG writes a picture beside, and renames it into place.
+func WritePNG(path string, m image.Image) error {
+	var b bytes.Buffer
+	if err := png.Encode(&b, m); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return run.WriteFile(path, b.Bytes(), 0o644)
+}

@@ -1,0 +1,248 @@
+package train
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/backend/graph"
+	"github.com/ddpm-tui/ddpm-tui/backend/plan"
+	"github.com/ddpm-tui/ddpm-tui/backend/rng"
+	"github.com/ddpm-tui/ddpm-tui/ddpm"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
+	"github.com/ddpm-tui/ddpm-tui/nn"
+)
+
+// The buffers of a training step, besides the arena: flat state, what the host writes, what it reads.
+const (
+	bufParams  = nn.ParamsBuffer
+	bufGrads   = "grads"
+	bufM       = "m"
+	bufV       = "v"
+	bufEMA     = "ema"
+	bufControl = "control"
+	bufHyper   = "hyper"
+	bufImages  = "images"
+	bufTables  = "mix"     // [2 or 3,T]: sqrt(alphabar), sqrt(1-alphabar), and for v its negative
+	bufOne     = "one"     // the gradient of the loss with respect to itself
+	bufMetrics = "metrics" // loss, gradient norm, scalars, then each sample's loss and t
+)
+
+// Where the metrics lie in their buffer, in words.
+const (
+	metLoss    = 0
+	metNorm    = 1
+	metScalars = 16
+	metSamples = 32
+)
+
+// buildStep is a whole training step (Ho et al. 2020, algorithm 1) as one graph: the batch, t, eps, x_t, the network, the
+// loss, the gradients, AdamW, EMA, the step counter. images is the size of the data set.
+func buildStep(c *Config, params *nn.Params, images int) (*graph.Graph, error) {
+	return graph.Build(func(g *graph.Graph) {
+		B, T, S, C := c.Batch, c.Schedule.T, c.UNet.SampleSize, c.UNet.InChannels
+		state := func(name string, t graph.Type) *graph.Value { return graph.State(name, 0, t, name) }
+		control, hyper := state(bufControl, graph.U32(backend.CtlWords)), state(bufHyper, graph.F32(backend.HypWords))
+		table := func(i int) *graph.Value { return graph.State(bufTables, i*T*4, graph.F32(T), bufTables) }
+		signal, noise, minusNoise := table(0), table(1), table(2)
+
+		var x0, t, eps, xt *graph.Value
+		g.Scope("batch", func() {
+			index := g.BatchIndices(control, B, B, images)
+			x0 = g.BatchImages(state(bufImages, graph.U8(images, S, S, C)), index, control, c.Flip)
+			t = g.RandomTimesteps(control, B, T)
+			eps = g.RandomNormal(control, rng.StreamNoise, B, S, S, C)
+			xt = g.Mix(x0, eps, signal, noise, t) // x_t = sqrt(alphabar) x_0 + sqrt(1-alphabar) eps
+		})
+		out := nn.UNet(g, params, c.UNet, xt, t, state(model.TableBuffer, graph.F32(T, c.UNet.BlockOutChannels[0])), nil)
+		g.Scope("loss", func() {
+			target := eps
+			switch c.Prediction {
+			case ddpm.Sample0:
+				target = x0
+			case ddpm.VPrediction:
+				target = g.Mix(eps, x0, signal, minusNoise, t) // v = sqrt(alphabar) eps - sqrt(1-alphabar) x_0
+			}
+			loss, each := g.MSE(out, target)
+			grads := params.Bind(g.Grad(loss, state(bufOne, graph.F32(1)), params.Values()), bufGrads)
+			g.Scope("optimizer", func() {
+				norm, scalars := g.GlobalNorm(grads), g.Schedule(control, hyper)
+				g.AdamW(params.Flat(bufParams), params.Flat(bufM), params.Flat(bufV), params.Flat(bufEMA), grads, norm, hyper, scalars)
+				g.Advance(control)
+				graph.Keep(norm, bufMetrics, 4*metNorm)
+				graph.Keep(scalars, bufMetrics, 4*metScalars)
+			})
+			graph.Keep(loss, bufMetrics, 4*metLoss)
+			graph.Keep(each, bufMetrics, 4*metSamples)
+			graph.Keep(t, bufMetrics, 4*(metSamples+B))
+		})
+	})
+}
+
+// A Step is the training step on a device: compiled, with its state.
+type Step struct {
+	Config   *Config
+	Params   *nn.Params
+	Schedule *ddpm.Schedule
+	Memory   *model.Memory
+	Preview  *model.Forward // of the EMA weights
+	Stats    plan.Stats
+	Bytes    int64 // planned, all buffers
+	exec     backend.Executable
+	metrics  []float32
+	Done     int64 // steps, as the control buffer has it
+}
+
+// NewStep plans and compiles the step and the preview, and writes what does not change: tables, hyper-parameters, pixels
+// (images: [N,S,S,C]). The weights are drawn from the seed.
+func NewStep(b backend.Backend, c *Config, pixels []byte, images int) (*Step, error) {
+	s := &Step{Config: c, Memory: model.NewMemory(b)}
+	var err error
+	if s.Params, err = nn.UNetParams(c.UNet); err != nil {
+		return nil, err
+	}
+	if s.Schedule, err = ddpm.NewSchedule(c.Schedule); err != nil {
+		return nil, err
+	}
+	g, err := buildStep(c, s.Params, images)
+	if err != nil {
+		return nil, err
+	}
+	p, stats, err := s.Memory.Plan("train", g)
+	if err != nil {
+		return nil, err
+	}
+	s.Stats = stats
+	if s.Preview, err = model.PlanForward(s.Memory, s.Params, c.UNet, c.Preview.Images, c.Schedule.T, bufEMA); err != nil {
+		return nil, err
+	}
+	s.Bytes, _ = s.Memory.Need(p, s.Preview.Program)
+	es, err := s.Memory.Compile(p, s.Preview.Program)
+	if err != nil {
+		return nil, err
+	}
+	s.exec = es[0]
+	s.Preview.Bind(es[1])
+	s.metrics = make([]float32, metSamples+2*c.Batch)
+
+	if err := s.writeConstants(pixels); err != nil {
+		return nil, err
+	}
+	return s, s.Restore(State{Params: s.Params.Init(c.Seed)})
+}
+
+func (s *Step) writeConstants(pixels []byte) error {
+	c, T := s.Config, s.Config.Schedule.T
+	signal, noise, minusNoise := make([]float32, T), make([]float32, T), make([]float32, T)
+	for t := range T {
+		signal[t] = float32(s.Schedule.SqrtAlphasCumprod[t])
+		noise[t] = float32(s.Schedule.SqrtOneMinusAlphasCumprod[t])
+		minusNoise[t] = -noise[t]
+	}
+	mix := slices.Concat(signal, noise)
+	if c.Prediction == ddpm.VPrediction {
+		mix = append(mix, minusNoise...)
+	}
+	for _, err := range []error{
+		model.Write(s.Memory, bufImages, 0, pixels),
+		model.Write(s.Memory, bufTables, 0, mix),
+		model.Write(s.Memory, model.TableBuffer, 0, model.Table(c.UNet, T)),
+		model.Write(s.Memory, bufOne, 0, []float32{1}),
+		model.Write(s.Memory, bufHyper, 0, c.hyper()),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// State is what a checkpoint holds of a step: flat buffers, and the number of steps done. Nil moments are zero, a nil EMA
+// is the weights.
+type State struct {
+	Params, EMA, M, V []float32
+	Steps             int64
+}
+
+// Restore puts the step into a state.
+func (s *Step) Restore(st State) error {
+	zero := make([]float32, s.Params.Elems())
+	if st.M == nil {
+		st.M = zero
+	}
+	if st.V == nil {
+		st.V = zero
+	}
+	if st.EMA == nil {
+		st.EMA = st.Params
+	}
+	control := make([]uint32, backend.CtlWords)
+	control[backend.CtlStep], control[backend.CtlStepHi] = uint32(st.Steps), uint32(st.Steps>>32)
+	control[backend.CtlSeed], control[backend.CtlSeedHi] = uint32(s.Config.Seed), uint32(s.Config.Seed>>32)
+	s.Done = st.Steps
+	for _, err := range []error{
+		model.Write(s.Memory, bufParams, 0, st.Params), model.Write(s.Memory, bufEMA, 0, st.EMA),
+		model.Write(s.Memory, bufM, 0, st.M), model.Write(s.Memory, bufV, 0, st.V),
+		model.Write(s.Memory, bufControl, 0, control),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Snapshot reads the state back.
+func (s *Step) Snapshot() (State, error) {
+	n := s.Params.Elems()
+	st := State{make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, n), s.Done}
+	for name, v := range map[string][]float32{bufParams: st.Params, bufEMA: st.EMA, bufM: st.M, bufV: st.V} {
+		if err := model.Read(s.Memory, name, 0, v); err != nil {
+			return st, err
+		}
+	}
+	return st, nil
+}
+
+// A Result is what one step reports.
+type Result struct {
+	Loss, GradNorm, LR, EMADecay float64
+	Clipped                      bool
+	SampleLoss                   []float32 // [B]
+	T                            []int     // [B], each sample's timestep
+}
+
+// Bad reports whether the step met a number that is not finite; the weights are then as before it.
+func (r *Result) Bad() bool {
+	sum := r.Loss + r.GradNorm
+	return math.IsNaN(sum) || math.IsInf(sum, 0)
+}
+
+// Run does one training step.
+func (s *Step) Run(ctx context.Context) (*Result, error) {
+	if err := s.exec.Run(ctx, 1); err != nil {
+		return nil, err
+	}
+	s.Done++
+	if err := model.Read(s.Memory, bufMetrics, 0, s.metrics); err != nil {
+		return nil, err
+	}
+	m, B := s.metrics, s.Config.Batch
+	r := &Result{
+		Loss: float64(m[metLoss]), GradNorm: float64(m[metNorm]),
+		LR: float64(m[metScalars+backend.SclLR]), EMADecay: float64(m[metScalars+backend.SclEMA]),
+		SampleLoss: m[metSamples : metSamples+B], T: make([]int, B),
+	}
+	r.Clipped = s.Config.Optimizer.Clip > 0 && r.GradNorm > s.Config.Optimizer.Clip
+	for i, t := range m[metSamples+B:] {
+		r.T[i] = int(math.Float32bits(t))
+	}
+	return r, nil
+}
+
+// Executable is the compiled step, for timings.
+func (s *Step) Executable() backend.Executable { return s.exec }
+
+// Close frees the device's memory.
+func (s *Step) Close() error { return s.Memory.Close() }

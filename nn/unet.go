@@ -1,0 +1,125 @@
+package nn
+
+import (
+	"fmt"
+
+	"github.com/ddpm-tui/ddpm-tui/backend/graph"
+)
+
+// UNet puts the forward pass of diffusers' UNet2DModel into a graph and returns its output: [N,H,W,out_channels].
+//
+// x: [N,H,W,in_channels] are noisy images, t: [N] u32 their timesteps, rows of table: [T,C0], the sinusoidal embedding of
+// every timestep (TimestepEmbedding); class: [N] u32, or nil for a model without classes. The parameters are created in p,
+// or found there if p is finished. It stops the building of the graph where something does not fit.
+func UNet(g *graph.Graph, p *Params, cfg *UNetConfig, x, t, table, class *graph.Value) *graph.Value {
+	if err := cfg.Validate(); err != nil {
+		graph.Fail("%v", err)
+	}
+	if s, halved := x.Shape, 1<<(cfg.Levels()-1); len(s) != 4 || s[3] != cfg.InChannels || s[1]%halved != 0 || s[2]%halved != 0 {
+		graph.Fail("nn: the unet wants images of %d channels and a multiple of %d pixels, not %v", cfg.InChannels, halved, x.Type)
+	}
+	if (class != nil) != (cfg.Classes() > 0) {
+		graph.Fail("nn: num_class_embeds is %d and class labels given: %t", cfg.Classes(), class != nil)
+	}
+	b := &builder{Graph: g, params: p, cfg: cfg}
+	b.temb = b.embed(t, table, class)
+
+	h := b.conv("conv_in", x, cfg.BlockOutChannels[0], 1, same)
+	skips := []*graph.Value{h}
+	for i := range cfg.BlockOutChannels {
+		b.in(fmt.Sprintf("down_blocks.%d", i), func() { h, skips = b.down(i, h, skips) })
+	}
+	h = b.make("mid_block", func() *graph.Value { return b.middle(h) })
+	for i := range cfg.BlockOutChannels {
+		b.in(fmt.Sprintf("up_blocks.%d", i), func() { h, skips = b.up(i, h, skips) })
+	}
+	h = b.norm("conv_norm_out", h, cfg.NormNumGroups, true)
+	return b.conv("conv_out", h, cfg.OutChannels, 1, same)
+}
+
+// embed makes SiLU of the time embedding, to which a class adds its row: [N,1,1,4 C0].
+func (b *builder) embed(t, table, class *graph.Value) *graph.Value {
+	width := b.cfg.TimeChannels()
+	emb := b.make("time_embedding", func() *graph.Value {
+		h := b.SiLU(b.linear("linear_1", b.Gather(table, t), width))
+		return b.linear("linear_2", h, width)
+	})
+	if class != nil {
+		row := b.make("class_embedding", func() *graph.Value {
+			return b.Gather(b.param("weight", Embedding, 0, b.cfg.Classes(), width), class)
+		})
+		emb = b.Add(emb, row)
+	}
+	return b.SiLU(emb)
+}
+
+// down is level i of the way down: layers, then half the resolution except at the last level. Every result is kept for
+// the way up.
+func (b *builder) down(i int, h *graph.Value, skips []*graph.Value) (*graph.Value, []*graph.Value) {
+	cfg, out := b.cfg, b.cfg.BlockOutChannels[i]
+	attends := cfg.attends(cfg.DownBlockTypes[i])
+	for j := range cfg.LayersPerBlock {
+		h = b.layer(j, h, out, attends)
+		skips = append(skips, h)
+	}
+	if i < cfg.Levels()-1 {
+		const name = "downsamplers.0"
+		if attends && cfg.DownsampleType == "resnet" {
+			h = b.resnet(name, h, out, 1, b.AvgPool)
+		} else {
+			pad := same
+			if cfg.DownsamplePadding == 0 {
+				pad = onesided
+			}
+			h = b.make(name, func() *graph.Value { return b.conv("conv", h, out, 2, pad) })
+		}
+		skips = append(skips, h)
+	}
+	return h, skips
+}
+
+// middle is a resnet, attention and a resnet at the lowest resolution. h, result: [N,H,W,C]
+func (b *builder) middle(h *graph.Value) *graph.Value {
+	cfg, C, factor := b.cfg, h.Shape[3], b.cfg.MidBlockScaleFactor
+	h = b.resnet("resnets.0", h, C, factor, nil)
+	if cfg.AddAttention {
+		// Only here diffusers drops the attention's norm when time scales and shifts, unless groups are asked for.
+		groups := 0
+		if cfg.AttnNormNumGroups != nil {
+			groups = *cfg.AttnNormNumGroups
+		} else if cfg.ResnetTimeScaleShift == "default" {
+			groups = cfg.NormNumGroups
+		}
+		h = b.attention("attentions.0", h, groups, factor)
+	}
+	return b.resnet("resnets.1", h, C, factor, nil)
+}
+
+// up is block i of the way up: each layer takes the last of the kept results besides; then twice the resolution except
+// in the last block.
+func (b *builder) up(i int, h *graph.Value, skips []*graph.Value) (*graph.Value, []*graph.Value) {
+	cfg, out := b.cfg, b.cfg.BlockOutChannels[b.cfg.Levels()-1-i]
+	attends := cfg.attends(cfg.UpBlockTypes[i])
+	for j := range cfg.LayersPerBlock + 1 {
+		last := len(skips) - 1
+		h, skips = b.layer(j, b.Concat(h, skips[last]), out, attends), skips[:last]
+	}
+	if i < cfg.Levels()-1 {
+		const name = "upsamplers.0"
+		if attends && cfg.UpsampleType == "resnet" {
+			h = b.resnet(name, h, out, 1, b.Upsample)
+		} else {
+			h = b.make(name, func() *graph.Value { return b.conv("conv", b.Upsample(h), out, 1, same) })
+		}
+	}
+	return h, skips
+}
+
+// layer j of a block is a resnet, followed by attention or not.
+func (b *builder) layer(j int, h *graph.Value, out int, attends bool) *graph.Value {
+	h = b.resnet(fmt.Sprintf("resnets.%d", j), h, out, 1, nil)
+	if attends {
+		h = b.attention(fmt.Sprintf("attentions.%d", j), h, b.cfg.NormNumGroups, 1)
+	}
+	return h
+}

@@ -1,0 +1,243 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"image"
+	"image/color"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+	"github.com/ddpm-tui/ddpm-tui/tui/picture"
+)
+
+// testTime is when tests happen.
+var testTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// fakeSource is a run without a trainer.
+type fakeSource struct {
+	events chan run.Event
+	frames chan Frame
+	sent   chan run.Command
+	err    error
+}
+
+func newSource() *fakeSource {
+	return &fakeSource{events: make(chan run.Event, 100), frames: make(chan Frame, 10), sent: make(chan run.Command, 100)}
+}
+
+func (s *fakeSource) Events() <-chan run.Event { return s.events }
+func (s *fakeSource) Frames() <-chan Frame     { return s.frames }
+func (s *fakeSource) Send(c run.Command) error { s.sent <- c; return s.err }
+
+// tiles is an image of rows by cols tiles of 8 pixels, each of its own colour.
+func tiles(rows, cols int) image.Image {
+	m := image.NewRGBA(image.Rect(0, 0, 8*cols, 8*rows))
+	for y := range 8 * rows {
+		for x := range 8 * cols {
+			m.SetRGBA(x, y, color.RGBA{uint8(x/8*255/cols + x%8), uint8(y / 8 * 255 / rows), uint8(x * y), 255})
+		}
+	}
+	return m
+}
+
+// history is the events of a run that has done some steps.
+func history(steps int) []run.Event {
+	events := []run.Event{
+		{V: 1, Time: testTime, State: &run.State{Name: "starting"}},
+		{V: 1, Time: testTime, Start: &run.Start{
+			Name: "avatars32-a", Preset: "avatars32", Data: "the avatars", Images: 2048, Size: 32, Channels: 3, Batch: 64, Steps: 20000, T: 1000,
+			Schedule: "cosine", Parameters: 2740000, Backend: "cpu", Device: "AVX-512, 2 threads", PlanBytes: 1288490188,
+		}},
+	}
+	ema := 1.0
+	for i := 1; i <= steps; i++ {
+		loss := .03 + math.Exp(-float64(i)/50)*(1+.3*math.Sin(float64(i*i)))
+		ema += .05 * (loss - ema)
+		m := &run.Metrics{
+			Loss: run.Float(loss), LossEMA: run.Float(ema), LR: 1e-3, GradNorm: .41, Clipped: i%50 == 0, ImagesPerS: 118, StepS: .54,
+			ETAS: run.Float(.54 * float64(20000-i)), Buckets: []run.Float{.5, .3, run.Float(math.NaN()), .1, .05},
+		}
+		events = append(events, run.Event{V: 1, Time: testTime, Step: int64(i), Metrics: m})
+	}
+	return append(events,
+		run.Event{V: 1, Time: testTime, Step: int64(steps), Checkpoint: &run.Checkpoint{Path: "runs/a/step-300", Bytes: 33 << 20}},
+		run.Event{V: 1, Time: testTime, Step: int64(steps), Log: &run.Log{Level: "warn", Text: "evil \x1b[31mname\x1b]0;x\a \ue0f0\ue0f1 \u202e"}})
+}
+
+func frames() []Frame {
+	return []Frame{
+		{Name: Samples, Step: 300, Image: tiles(4, 4), Rows: 4, Cols: 4},
+		{Name: Trajectory, Step: 300, Image: tiles(1, 10), Rows: 1, Cols: 10, Caption: "noise → image"},
+	}
+}
+
+var errTest = errors.New("it \x1b[31mfailed")
+
+// screens are all screens, with something to show.
+func screens() map[string]func() screen {
+	return map[string]func() screen{
+		"training": func() screen {
+			m := newTraining(newSource(), Options{Title: "a"})
+			m.update(batchMsg[run.Event]{items: history(300)})
+			m.update(batchMsg[Frame]{items: frames()})
+			return m
+		},
+		"starting": func() screen { return newTraining(newSource(), Options{Title: "a"}) },
+		"ended": func() screen {
+			m := newTraining(newSource(), Options{Next: []string{"ddpm-tui sample runs/a"}})
+			m.update(batchMsg[run.Event]{items: history(30)})
+			end := &run.End{Reason: "failed", Error: "loss is NaN at step 31", Loss: run.Float(math.NaN()), Seconds: 90}
+			m.update(batchMsg[run.Event]{items: []run.Event{{V: 1, Time: testTime, Step: 30, End: end}}, closed: true})
+			return m
+		},
+		"sampling": func() screen {
+			m := newSampling(nil, Options{Title: "a"})
+			m.update(batchMsg[SampleFrame]{items: []SampleFrame{{Step: 20, Steps: 50, T: 600, Xt: tiles(4, 4), X0: tiles(4, 4), Rows: 4, Cols: 4, ImagesPerS: 3.2}}})
+			return m
+		},
+		"sampled": func() screen {
+			m := newSampling(nil, Options{Title: "a", Next: []string{"next"}})
+			m.update(batchMsg[SampleFrame]{items: []SampleFrame{{Step: 50, Steps: 50, Xt: tiles(4, 4), Done: true, Saved: "grid.png", Err: errTest}}, closed: true})
+			return m
+		},
+		"home": func() screen {
+			var runs []RunInfo
+			for i := range 40 {
+				runs = append(runs, RunInfo{Name: "run \x1b[1m" + strings.Repeat("日本", i), State: "done", Step: int64(i) * 1000, Steps: 20000, Loss: []float64{1, .5, math.NaN(), .1}, LossEMA: .1, Updated: testTime})
+			}
+			return newHome(runs, []string{"tiny", "avatars32"})
+		},
+		"form": func() screen {
+			h := newHome(nil, []string{"tiny", "avatars32"})
+			h.open()
+			return h
+		},
+		"data": func() screen {
+			info := DataInfo{Path: "pic\x1b[2Jtures", Count: 1234, Side: 32, Mean: tiles(1, 1), Sheet: tiles(4, 8), Rows: 4, Cols: 8, Sizes: []SizeCount{{64, 64, 1200}, {3, 7, 34}}}
+			for range 30 {
+				info.Skipped = append(info.Skipped, Skipped{"bad\n\x1b[31m.png", "truncated"})
+			}
+			return newData(info)
+		},
+	}
+}
+
+// testShell is a shell around a screen, without a terminal.
+func testShell(t testing.TB, in screen, opt Options, w, h int) *shell {
+	t.Helper()
+	if opt.Env == nil {
+		opt.Env = []string{"TERM=xterm-256color"}
+	}
+	s, err := newShell(context.Background(), in, picture.NewScreen(io.Discard), opt, picture.TrueColour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.clock = func() time.Time { return testTime.Add(time.Hour) }
+	send(s, tea.WindowSizeMsg{Width: w, Height: h})
+	return s
+}
+
+// send gives a message to a shell and does the encoding that follows from it at once.
+func send(s *shell, msg tea.Msg) {
+	s.Update(msg)
+	encode(s)
+}
+
+// encode does what the commands of the gallery would do.
+func encode(s *shell) {
+	for range 3 {
+		for name, a := range s.gallery.art {
+			if a.busy {
+				pic, err := picture.EncodeSheet(a.sheet, a.want.mode, a.want.opt)
+				if err != nil {
+					panic(err)
+				}
+				s.Update(encodedMsg{name, a.want, pic})
+			}
+		}
+	}
+}
+
+func press(s *shell, keys ...string) {
+	for _, k := range keys {
+		send(s, keyMsg(k))
+	}
+}
+
+func keyMsg(name string) tea.KeyPressMsg {
+	codes := map[string]rune{"tab": tea.KeyTab, "enter": tea.KeyEnter, "esc": tea.KeyEscape, "up": tea.KeyUp, "down": tea.KeyDown, "left": tea.KeyLeft, "right": tea.KeyRight, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace}
+	if c, ok := codes[name]; ok {
+		return tea.KeyPressMsg{Code: c}
+	}
+	if name == "ctrl+c" {
+		return tea.KeyPressMsg{Code: 'c', Mod: tea.ModCtrl}
+	}
+	r := []rune(name)[0]
+	return tea.KeyPressMsg{Code: r, Text: name}
+}
+
+// check looks at the frame as a whole: as many lines as rows, none wider than the screen, no control characters but SGR, and every
+// placeholder inside a placement.
+func check(t testing.TB, s *shell) {
+	t.Helper()
+	content := s.View().Content
+	lines := strings.Split(content, "\n")
+	if len(lines) != s.h {
+		t.Fatalf("%d lines on %d rows\n%s", len(lines), s.h, content)
+	}
+	covered := map[[2]int]bool{}
+	for _, p := range s.pics {
+		for y := range p.Picture.Rows {
+			for x := range p.Picture.Cols {
+				covered[[2]int{p.X + x, p.Y + y}] = true
+			}
+		}
+	}
+	for y, l := range lines {
+		if n := ansi.StringWidth(l); n > s.w {
+			t.Fatalf("line %d has %d cells of %d: %q", y, n, s.w, l)
+		}
+		plain := stripSGR(l)
+		x := 0
+		held := strings.ContainsFunc(plain, func(r rune) bool { return r >= picture.Placeholder && r < picture.Placeholder+picture.Slots })
+		for _, r := range plain {
+			if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+				t.Fatalf("line %d has the control character %q: %q", y, r, l)
+			}
+			if r >= picture.Placeholder && r < picture.Placeholder+picture.Slots && !covered[[2]int{x, y}] {
+				t.Fatalf("line %d has a placeholder without a picture: %q", y, l)
+			}
+			if held {
+				x += ansi.StringWidth(string(r))
+			}
+		}
+	}
+}
+
+// stripSGR takes colours out, and nothing else.
+func stripSGR(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		if strings.HasPrefix(s[i:], "\x1b[") {
+			j := i + 2
+			for j < len(s) && (s[j] >= '0' && s[j] <= '9' || s[j] == ';') {
+				j++
+			}
+			if j < len(s) && s[j] == 'm' {
+				i = j + 1
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+		i++
+	}
+	return b.String()
+}

@@ -1,0 +1,106 @@
+package tui
+
+import (
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/ddpm-tui/ddpm-tui/tui/chart"
+)
+
+// A binding is one line of a key table. The tables are the only place that knows keys: dispatch, footer and help read them.
+type binding struct {
+	keys []string // as bubbletea names them; the first is the one shown
+	name string   // for the footer, a word or two; "" leaves it out there
+	help string   // for the help
+	do   func() tea.Cmd
+}
+
+// find is the binding of a key.
+func find(table []binding, key string) (binding, bool) {
+	for _, b := range table {
+		for _, k := range b.keys {
+			if k == key {
+				return b, true
+			}
+		}
+	}
+	return binding{}, false
+}
+
+// keyName is a key as it is written on screen.
+func keyName(k string) string {
+	switch k {
+	case "left":
+		return "←"
+	case "right":
+		return "→"
+	case "up":
+		return "↑"
+	case "down":
+		return "↓"
+	case " ":
+		return "space"
+	}
+	return k
+}
+
+// footer is the line of keys at the bottom. What does not fit is left out from the end, except for help and quit, which come last.
+func footer(th theme, table []binding, w int) string {
+	var parts []string
+	for _, b := range table {
+		if b.name != "" {
+			parts = append(parts, bold(th.accent).Paint(keyName(b.keys[0]))+" "+th.dim.Paint(b.name))
+		}
+	}
+	for len(parts) > 2 && width(strings.Join(parts, "   "))+2 > w {
+		parts = append(parts[:len(parts)-3], parts[len(parts)-2:]...)
+	}
+	return pad(" "+strings.Join(parts, "   "), w)
+}
+
+// helpBlock lists the key table in a box in the middle, in two columns where one is too long.
+func helpBlock(th theme, table []binding, notes []string, w, h int) block {
+	keyW, helpW := 0, 0
+	for _, b := range table {
+		keyW, helpW = max(keyW, width(keyList(b))), max(helpW, width(b.help))
+	}
+	row := func(b binding) string { return " " + bold(th.accent).Paint(pad(keyList(b), keyW)) + "  " + b.help }
+	var lines []string
+	cell := keyW + helpW + 4
+	if n := len(table); n+len(notes)+3 > h && 2*cell+2 <= w {
+		half := (n + 1) / 2
+		for i := range half {
+			line := pad(row(table[i]), cell)
+			if half+i < n {
+				line += row(table[half+i])
+			}
+			lines = append(lines, line)
+		}
+	} else {
+		for _, b := range table {
+			lines = append(lines, row(b))
+		}
+	}
+	lines = append(lines, "")
+	for _, n := range notes {
+		lines = append(lines, " "+th.dim.Paint(n))
+	}
+	boxW := 0
+	for _, l := range lines {
+		boxW = max(boxW, width(l))
+	}
+	box := frame(th, th.accent, "keys", "", min(w, boxW+4), min(h, len(lines)+2), func(w, h int) block { return text(w, h, lines...) })
+	return centre(box, w, h)
+}
+
+func keyList(b binding) string {
+	names := make([]string, len(b.keys))
+	for i, k := range b.keys {
+		names[i] = keyName(k)
+	}
+	return strings.Join(names, " ")
+}
+
+// badge is a word that stands out, with colour or without.
+func badge(i chart.Ink, word string) string { return bold(i).Paint(word) }

@@ -1,0 +1,152 @@
+package picture
+
+import (
+	"image"
+	"image/color"
+
+	"github.com/soniakeys/quant/median"
+)
+
+// A cube is a fixed palette: every combination of a few levels a channel. Finding the nearest colour takes three table look-ups, which
+// is what makes live pictures cheap.
+type cube struct {
+	levels  [3][]uint8
+	nearest [3][256]uint8 // channel value to level
+	palette color.Palette // red changes slowest
+}
+
+func newCube(r, g, b []uint8) *cube {
+	c := &cube{levels: [3][]uint8{r, g, b}}
+	for ch, levels := range c.levels {
+		for v := range 256 {
+			best := 0
+			for i, l := range levels {
+				if abs(int(l)-v) < abs(int(levels[best])-v) {
+					best = i
+				}
+			}
+			c.nearest[ch][v] = uint8(best)
+		}
+	}
+	for _, rv := range r {
+		for _, gv := range g {
+			for _, bv := range b {
+				c.palette = append(c.palette, color.RGBA{rv, gv, bv, 255})
+			}
+		}
+	}
+	return c
+}
+
+// even is n levels, equally far apart.
+func even(n int) []uint8 {
+	out := make([]uint8, n)
+	for i := range out {
+		out[i] = uint8((i*255 + (n-1)/2) / (n - 1))
+	}
+	return out
+}
+
+// liveCube is the palette of live sixel pictures: 252 colours, the eye's best channel with one level more.
+var liveCube = newCube(even(6), even(7), even(6))
+
+// xtermColours are colours 16 to 255 of xterm: a cube whose levels are not equally far apart, and a ramp of greys. Colours 0 to 15 are
+// the user's own, and may be anything.
+var xtermColours = func() color.Palette {
+	levels := []uint8{0, 95, 135, 175, 215, 255}
+	p := newCube(levels, levels, levels).palette
+	for i := range 24 {
+		v := uint8(8 + 10*i)
+		p = append(p, color.RGBA{v, v, v, 255})
+	}
+	return p
+}()
+
+// pick is the index of the nearest colour and the colour.
+func (c *cube) pick(r, g, b int) (int, [3]int) {
+	i, j, k := int(c.nearest[0][r]), int(c.nearest[1][g]), int(c.nearest[2][b])
+	n := (i*len(c.levels[1])+j)*len(c.levels[2]) + k
+	return n, [3]int{int(c.levels[0][i]), int(c.levels[1][j]), int(c.levels[2][k])}
+}
+
+// A table is any palette. The nearest colour is searched once for each 15-bit colour that occurs.
+type table struct {
+	palette color.Palette
+	rgb     [][3]int
+	known   [1 << 15]int16 // 1 + index
+}
+
+// adaptive is the palette made for a picture.
+func adaptive(img *image.RGBA, colors int) color.Palette {
+	return median.Quantizer(colors).Palette(opaque{img}).ColorPalette()
+}
+
+func newTable(p color.Palette) *table {
+	t := &table{palette: p}
+	for _, c := range t.palette {
+		r, g, b, _ := c.RGBA()
+		t.rgb = append(t.rgb, [3]int{int(r >> 8), int(g >> 8), int(b >> 8)})
+	}
+	return t
+}
+
+func (t *table) pick(r, g, b int) (int, [3]int) {
+	known := &t.known[r>>3<<10|g>>3<<5|b>>3]
+	if *known == 0 {
+		best, bestD := 0, 1<<30
+		for i, c := range t.rgb {
+			dr, dg, db := c[0]-r, c[1]-g, c[2]-b
+			if d := 2*dr*dr + 4*dg*dg + 3*db*db; d < bestD {
+				best, bestD = i, d
+			}
+		}
+		*known = int16(best + 1)
+	}
+	i := int(*known) - 1
+	return i, t.rgb[i]
+}
+
+// opaque hides transparent pixels from the quantizer, which does not know alpha.
+type opaque struct{ *image.RGBA }
+
+func (o opaque) At(x, y int) color.Color {
+	c := o.RGBAAt(x, y)
+	c.A = 255
+	return c
+}
+
+// dither maps img to a palette with Floyd-Steinberg error diffusion, passing on strength sixteenths of the error: all of it where the
+// pixels are small, less where each can be seen. Transparent pixels get the index hole, and spread no error.
+func dither(img *image.RGBA, pick func(r, g, b int) (int, [3]int), strength int, hole uint8) []uint8 {
+	w, h := img.Rect.Dx(), img.Rect.Dy()
+	out := make([]uint8, w*h)
+	here, next := make([][3]int, w+2), make([][3]int, w+2) // sixteenths; one cell of margin on both sides
+	for y := range h {
+		row := img.Pix[img.PixOffset(0, y):]
+		for x := range w {
+			p := row[4*x : 4*x+4 : 4*x+4]
+			if p[3] == 0 {
+				out[y*w+x] = hole
+				continue
+			}
+			var v [3]int
+			for ch := range v {
+				v[ch] = min(255, max(0, int(p[ch])+(here[x+1][ch]+8)>>4))
+			}
+			n, got := pick(v[0], v[1], v[2])
+			out[y*w+x] = uint8(n)
+			for ch := range v {
+				e := (v[ch] - got[ch]) * strength / 16
+				here[x+2][ch] += 7 * e
+				next[x][ch] += 3 * e
+				next[x+1][ch] += 5 * e
+				next[x+2][ch] += e
+			}
+		}
+		here, next = next, here
+		clear(next)
+	}
+	return out
+}
+
+func abs(v int) int { return max(v, -v) }

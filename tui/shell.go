@@ -1,0 +1,280 @@
+package tui
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	uv "github.com/charmbracelet/ultraviolet"
+
+	"github.com/ddpm-tui/ddpm-tui/tui/picture"
+)
+
+// A screen is what differs between the screens.
+type screen interface {
+	// init starts the screen's commands.
+	init() tea.Cmd
+	// update takes every message the shell does not keep to itself.
+	update(msg tea.Msg) tea.Cmd
+	// draw draws all but the footer.
+	draw(s surface) block
+	// table is the screen's keys.
+	table() []binding
+	// typing says that keys are text, and go to update.
+	typing() bool
+	// leave is asked from outside, or by ctrl+c, to end.
+	leave() tea.Cmd
+	// notice is what the footer says instead of keys; "" is nothing.
+	notice() string
+}
+
+// A surface is what a screen draws on.
+type surface struct {
+	w, h int
+	th   theme
+	g    *gallery
+	now  time.Time
+}
+
+// quitMsg ends the program.
+type quitMsg struct{}
+
+func quit() tea.Msg { return quitMsg{} }
+
+// leaveMsg says that the context is done.
+type leaveMsg struct{}
+
+// answerTime is how long the end waits for a terminal that was asked and has not answered: an answer that comes after the end would be
+// typed into the shell.
+const answerTime = 300 * time.Millisecond
+
+// A shell is the program around a screen.
+type shell struct {
+	ctx     context.Context
+	in      screen
+	out     *picture.Screen
+	title   string
+	clock   func() time.Time
+	started time.Time
+	pixels  func() (cols, rows, w, h int) // of the window, as the kernel knows it
+
+	term    picture.Terminal
+	colours picture.Colours
+	mux     bool
+	mono    bool
+	auto    bool // the terminal decides the mode
+	gallery gallery
+	th      theme
+
+	w, h    int
+	help    bool
+	content string
+	pics    []picture.Placement
+}
+
+func newShell(ctx context.Context, in screen, out *picture.Screen, opt Options, colours picture.Colours) (*shell, error) {
+	mode, auto, err := picture.ParseMode(opt.Images)
+	if err != nil {
+		return nil, err
+	}
+	s := &shell{
+		ctx: ctx, in: in, out: out, title: clean(opt.Title), clock: time.Now, colours: colours,
+		mono: opt.mono(), mux: picture.Multiplexer(opt.getenv), auto: auto,
+		w: 80, h: 24,
+	}
+	if s.mono {
+		s.colours = picture.NoColours
+		if mode == picture.HalfBlocks || mode == picture.Blocks256 {
+			mode = picture.None // blocks without colours show nothing
+		}
+	}
+	s.gallery.mode = mode
+	s.th = newTheme(true, s.mono, nil)
+	s.started = s.clock()
+	s.chooseMode()
+	return s, nil
+}
+
+// chooseMode takes the best mode that the terminal is known to have, unless a person chose one.
+func (s *shell) chooseMode() {
+	s.gallery.cellW, s.gallery.cellH = s.term.Cell()
+	s.gallery.colors = s.term.Registers
+	if !s.auto {
+		return
+	}
+	s.gallery.mode = s.modes()[0]
+}
+
+// modes are the modes to choose from. Without colours numbers come first: they say more than letters.
+func (s *shell) modes() []picture.Mode {
+	if s.mono {
+		modes := []picture.Mode{picture.None, picture.ASCII}
+		if s.term.Sixel && !s.mux {
+			modes = append(modes, picture.Sixel)
+		}
+		return modes
+	}
+	return s.term.Modes(s.colours, s.mux)
+}
+
+// nextMode changes the mode by hand.
+func (s *shell) nextMode() tea.Cmd {
+	modes := s.modes()
+	next := 0
+	for i, m := range modes {
+		if m == s.gallery.mode {
+			next = (i + 1) % len(modes)
+		}
+	}
+	s.auto = false
+	s.gallery.mode = modes[next]
+	return nil
+}
+
+// Init asks the terminal what it is. The first frame does not wait for the answers.
+func (s *shell) Init() tea.Cmd {
+	wait := func() tea.Msg {
+		<-s.ctx.Done()
+		return leaveMsg{}
+	}
+	return tea.Batch(tea.Raw(picture.Query), tea.RequestBackgroundColor, s.in.init(), wait)
+}
+
+// Update takes a message and draws the frame that follows from it.
+func (s *shell) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	cmd := s.handle(msg)
+	s.render()
+	return s, tea.Batch(cmd, s.gallery.work())
+}
+
+func (s *shell) handle(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		s.resize(msg.Width, msg.Height)
+	case tea.BackgroundColorMsg:
+		s.th = newTheme(msg.IsDark(), s.mono, rgb(msg.Color))
+	case uv.PrimaryDeviceAttributesEvent:
+		s.term.Attributes(msg)
+		s.chooseMode()
+	case uv.CellSizeEvent:
+		s.term.CellSize(msg.Width, msg.Height)
+		s.chooseMode()
+	case uv.PixelSizeEvent:
+		s.term.WindowPixels(msg.Width, msg.Height)
+		s.chooseMode()
+	case uv.UnknownCsiEvent:
+		s.term.Reply(string(msg))
+		s.chooseMode()
+	case encodedMsg:
+		s.gallery.encoded(msg)
+	case leaveMsg:
+		return s.in.leave()
+	case quitMsg:
+		if left := answerTime - s.clock().Sub(s.started); left > 0 && !s.term.Answered {
+			return tea.Tick(left, func(time.Time) tea.Msg { return tea.QuitMsg{} })
+		}
+		return tea.Quit
+	case tea.KeyPressMsg:
+		return s.key(msg)
+	default:
+		return s.in.update(msg)
+	}
+	return nil
+}
+
+func (s *shell) resize(w, h int) {
+	s.w, s.h = w, h
+	pw, ph := 0, 0
+	if s.pixels != nil {
+		cols, rows, kw, kh := s.pixels()
+		if cols == w && rows == h { // else the window has changed again
+			pw, ph = kw, kh
+		}
+	}
+	s.term.Resize(w, h, pw, ph)
+	s.out.Resize(w, h)
+	s.chooseMode()
+}
+
+func (s *shell) key(msg tea.KeyPressMsg) tea.Cmd {
+	name := msg.String()
+	if name == "ctrl+c" {
+		return s.in.leave()
+	}
+	if s.help {
+		s.help = false
+		if name == "?" || name == "esc" || name == "q" {
+			return nil
+		}
+	}
+	if s.in.typing() {
+		return s.in.update(msg)
+	}
+	if b, ok := find(s.table(), name); ok {
+		return b.do()
+	}
+	return nil
+}
+
+// table is the keys of the screen and of the shell, in the order in which footer and help show them: quit last.
+func (s *shell) table() []binding {
+	own := s.in.table()
+	shared := []binding{
+		{keys: []string{"i"}, help: "next way to show pictures: " + s.modeList(), do: s.nextMode},
+		{keys: []string{"?"}, name: "help", help: "these keys", do: func() tea.Cmd { s.help = true; return nil }},
+	}
+	if n := len(own); n > 0 {
+		return append(append(append([]binding{}, own[:n-1]...), shared...), own[n-1])
+	}
+	return shared
+}
+
+func (s *shell) modeList() string {
+	var names []string
+	for _, m := range s.modes() {
+		names = append(names, m.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// render draws the frame.
+func (s *shell) render() {
+	s.gallery.begin()
+	w, h := max(1, s.w), max(1, s.h)
+	foot := 0
+	if h >= 4 {
+		foot = 1
+	}
+	sf := surface{w: w, h: h - foot, th: s.th, g: &s.gallery, now: s.clock()}
+	var b block
+	if s.help {
+		b = helpBlock(s.th, s.table(), []string{"ctrl+c leaves from anywhere"}, w, h-foot)
+		if b.w < 4 || b.h < 3 {
+			b = s.in.draw(sf)
+		}
+	} else {
+		b = s.in.draw(sf)
+	}
+	if foot > 0 {
+		line := footer(s.th, s.table(), w)
+		if n := s.in.notice(); n != "" {
+			line = pad(" "+bold(s.th.warn).Paint(n), w)
+		}
+		b = stack(b, text(w, 1, line))
+	}
+	s.content = strings.Join(b.lines, "\n")
+	s.pics = b.pics
+}
+
+// View hands the frame to bubbletea and its pictures to the output.
+func (s *shell) View() tea.View {
+	if s.content == "" {
+		s.render()
+	}
+	s.out.Show(s.pics)
+	v := tea.NewView(s.content)
+	v.AltScreen = true
+	v.WindowTitle = strings.TrimSpace("ddpm-tui " + s.title)
+	return v
+}

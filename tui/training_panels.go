@@ -1,0 +1,198 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ddpm-tui/ddpm-tui/tui/chart"
+)
+
+// lossPanel is the loss of every step, faint, and its moving average.
+func (t *training) lossPanel(s surface, w, h int) block {
+	th := s.th
+	axis := "linear"
+	if t.logScale {
+		axis = "log"
+	}
+	note := th.raw.Paint("⣿") + th.dim.Paint(" raw  ") + th.accent.Paint("━") + th.dim.Paint(" average")
+	return panel(th, "loss", th.dim.Paint(axis+" · ")+note, w, h, func(w, h int) block {
+		if t.steps == 0 {
+			return hint(th, "waiting for the first step", w, h)
+		}
+		lines := chart.Lines{Log: t.logScale, Axis: th.dim, Curves: []chart.Curve{
+			{Points: t.loss.Points(), Ink: th.raw, Band: true},
+			{Points: t.ema.Points(), Ink: th.accent},
+		}}
+		return text(w, h, lines.Draw(w, h)...)
+	})
+}
+
+// curvePanel is a small chart of one series.
+func (t *training) curvePanel(s surface, name string, series *chart.Series, w, h int) block {
+	note := ""
+	if v, ok := series.Last(); ok {
+		note = number(v)
+	}
+	return panel(s.th, name, note, w, h, func(w, h int) block {
+		lines := chart.Lines{Axis: s.th.dim, Curves: []chart.Curve{{Points: series.Points(), Ink: s.th.accent}}}
+		return text(w, h, lines.Draw(w, h)...)
+	})
+}
+
+// A metric is a number with its name, more about it where there is room, and its history.
+type metric struct {
+	name, value, more string
+	history           *chart.Series
+}
+
+// metrics are the numbers of the run, the most important first.
+func (t *training) metrics() []metric {
+	if t.steps == 0 {
+		return nil
+	}
+	m := t.last
+	more := ""
+	if share := t.clipShare(); share > 0 {
+		more = fmt.Sprintf("clip %.0f%%", 100*share)
+	}
+	return []metric{
+		{"loss", number(float64(m.Loss)), "", &t.loss},
+		{"average", number(float64(m.LossEMA)), "", &t.ema},
+		{"gradient", number(float64(m.GradNorm)), more, &t.grad},
+		{"images/s", number(float64(m.ImagesPerS)), "", &t.speed},
+		{"s/step", number(float64(m.StepS)), "", nil},
+		{"rate", number(float64(m.LR)), "", &t.rate},
+	}
+}
+
+// facts are what does not change while it runs.
+func (t *training) facts() []metric {
+	var out []metric
+	if t.start.PlanBytes > 0 {
+		out = append(out, metric{name: "memory", value: bytes(t.start.PlanBytes) + " planned"})
+	}
+	device := strings.TrimSpace(t.start.Backend + " " + t.start.Device)
+	if device != "" {
+		out = append(out, metric{name: "device", value: device})
+	}
+	return out
+}
+
+// nowPanel is the numbers: a line each with a sparkline where there is room, in columns where there is not.
+func (t *training) nowPanel(s surface, w, h int) block {
+	return panel(s.th, "now", "", w, h, func(w, h int) block {
+		items, facts := t.metrics(), t.facts()
+		cols := 1
+		for cols < 3 && (len(items)+cols-1)/cols+len(facts) > h && (w-1)/(cols+1) >= 16 {
+			cols++
+		}
+		lines := t.grid(s.th, items, cols, w)
+		if len(lines)+len(facts) > h && len(facts) == 2 { // both in one line
+			facts = []metric{{name: facts[0].name, value: facts[0].value + "  " + facts[1].value}}
+		}
+		for _, f := range facts {
+			lines = append(lines, " "+s.th.dim.Paint(pad(f.name, labelW))+f.value)
+		}
+		return text(w, h, lines...)
+	})
+}
+
+// labelW is the width of the names of numbers.
+const labelW = 9
+
+// grid is the metrics in columns, row by row; a single column has sparklines.
+func (t *training) grid(th theme, items []metric, cols, w int) []string {
+	const valueW = 16
+	cell := (w - 1) / cols
+	var lines []string
+	for i, m := range items {
+		s := th.dim.Paint(pad(m.name, labelW)) + m.value
+		if m.more != "" && cell >= labelW+valueW {
+			s = pad(s, labelW+7) + th.dim.Paint(m.more)
+		}
+		if n := cell - labelW - valueW - 1; cols == 1 && n >= 4 && m.history != nil {
+			s = pad(s, labelW+valueW) + chart.Spark(chart.Log(m.history.Values(n)), n, 1, th.accent)[0]
+		}
+		if i%cols == 0 {
+			lines = append(lines, " ")
+		}
+		lines[len(lines)-1] += pad(s, cell)
+	}
+	return lines
+}
+
+// bucketPanel is the loss by timestep, from the least noise to the most.
+func (t *training) bucketPanel(s surface, w, h int) block {
+	th := s.th
+	note := ""
+	if t.start.T > 0 {
+		note = th.dim.Paint(fmt.Sprintf("t = 1 … %d", t.start.T))
+	}
+	return panel(th, "loss by timestep", note, w, h, func(w, h int) block {
+		if len(t.buckets) == 0 {
+			return hint(th, "not yet known", w, h)
+		}
+		return text(w, h, chart.Bars(t.buckets, w, h, th.heat, th.dim)...)
+	})
+}
+
+// samplesPanel is the grid of samples.
+func (t *training) samplesPanel(s surface, w, h int) block {
+	note := t.captions[Samples]
+	if s.g.has(Samples) && note == "" {
+		note = "step " + brief(t.frames[Samples])
+	}
+	return panel(s.th, "samples", s.th.dim.Paint(note), w, h, func(w, h int) block {
+		return s.g.draw(s.th, Samples, w, h, "no samples yet")
+	})
+}
+
+// stripPanel is one sample on its way from noise to image.
+func (t *training) stripPanel(s surface, w, h int) block {
+	note := t.captions[Trajectory]
+	if note == "" {
+		note = "noise → image"
+	}
+	return panel(s.th, "x_t", s.th.dim.Paint(note), w, h, func(w, h int) block {
+		return s.g.draw(s.th, Trajectory, w, h, "one sample on its way from noise to image")
+	})
+}
+
+// logPanel is the end of the log, or a part further back.
+func (t *training) logPanel(s surface, w, h int) block {
+	if h < 3 {
+		return text(w, h)
+	}
+	t.page = h - 2
+	t.scroll = min(t.scroll, max(0, len(t.log)-t.page))
+	note := ""
+	if t.scroll > 0 {
+		note = s.th.dim.Paint(fmt.Sprintf("%d lines further ↓", t.scroll))
+	}
+	return panel(s.th, "log", note, w, h, func(w, h int) block {
+		return text(w, h, t.logTail(s.th, w, h, t.scroll)...)
+	})
+}
+
+// logTail is n lines of the log, leaving out the last skip.
+func (t *training) logTail(th theme, w, n, skip int) []string {
+	end := max(0, len(t.log)-skip)
+	var lines []string
+	for _, l := range t.log[max(0, end-n):end] {
+		at := "        "
+		if !l.at.IsZero() {
+			at = l.at.Local().Format("15:04:05")
+		}
+		word := ""
+		switch l.level {
+		case "warn":
+			word = bold(th.warn).Paint("warning ")
+		case "error":
+			word = bold(th.bad).Paint("error ")
+		case "next":
+			at, word = "    next", bold(th.good).Paint("> ")
+		}
+		lines = append(lines, " "+th.dim.Paint(at)+"  "+word+l.text)
+	}
+	return lines
+}
