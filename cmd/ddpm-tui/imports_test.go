@@ -31,12 +31,11 @@ var layers = map[string][]string{
 	"backend/cpu":         {"backend", "backend/rng"},
 	"backend/vulkan":      {"backend", "backend/rng", "shaders"},
 	"shaders":             {},
-	"internal":            {}, // helpers that know nothing of the project
-	"nn":                  {"backend", "backend/rng", "backend/graph", "internal"},
-	"ddpm":                {"backend", "backend/rng", "backend/graph", "backend/plan", "nn", "internal"},
-	"tui":                 {"backend", "ddpm", "nn", "internal"},
+	"nn":                  {"backend", "backend/rng", "backend/graph"},
+	"ddpm":                {"backend", "backend/rng", "backend/graph", "backend/plan", "nn"},
+	"tui":                 {"backend", "ddpm", "nn"},
 	"cmd": {
-		"backend", "backend/rng", "backend/graph", "backend/plan", "backend/conformance", "backend/cpu", "backend/vulkan", "nn", "ddpm", "tui", "internal",
+		"backend", "backend/rng", "backend/graph", "backend/plan", "backend/conformance", "backend/cpu", "backend/vulkan", "nn", "ddpm", "tui",
 	},
 }
 
@@ -178,7 +177,7 @@ func TestImportRule(t *testing.T) {
 		{"ddpm", module + "tui", "", false},
 		{"ddpm/train", module + "tui/chart", "", false},
 		{"ddpm/train", module + "backend/cpu", "", false},
-		{"internal/durable", module + "ddpm", "", false},
+		{"nn/durable", module + "ddpm", "", false},
 		{"nn", module + "ddpm", "", false},
 		{"nn", module + "backend/plan", "", false},
 		{"tui", module + "backend/cpu", "", false},

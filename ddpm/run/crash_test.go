@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ddpm-tui/ddpm-tui/internal/durable"
+	"github.com/ddpm-tui/ddpm-tui/nn/durable"
 )
 
 // failing makes operation n on the disk fail, and with dead all after it too:

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ddpm-tui/ddpm-tui/internal/durable"
+	"github.com/ddpm-tui/ddpm-tui/nn/durable"
 )
 
 // An EventLog is events.jsonl, open for appending by the one trainer that holds

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/ddpm-tui/ddpm-tui/internal/durable"
+	"github.com/ddpm-tui/ddpm-tui/nn/durable"
 )
 
 // What a run folder holds. The trainer writes all of it; everybody else reads.

@@ -9,7 +9,7 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/ddpm-tui/ddpm-tui/internal/durable"
+	"github.com/ddpm-tui/ddpm-tui/nn/durable"
 )
 
 // Save writes a checkpoint and then removes all but the newest keep, at least

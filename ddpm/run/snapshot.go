@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/ddpm-tui/ddpm-tui/internal/durable"
+	"github.com/ddpm-tui/ddpm-tui/nn/durable"
 	"github.com/ddpm-tui/ddpm-tui/nn/safetensors"
 )
 

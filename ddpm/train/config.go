@@ -8,11 +8,12 @@ import (
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/ddpm"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/nn"
 )
 
 // ConfigVersion is the version of the run's config.json.
-const ConfigVersion = 1
+const ConfigVersion = run.ConfigVersion
 
 // A Config says everything that a run's numbers depend on, and is the run folder's config.json.
 type Config struct {

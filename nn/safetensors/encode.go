@@ -11,7 +11,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"github.com/ddpm-tui/ddpm-tui/internal/durable"
+	"github.com/ddpm-tui/ddpm-tui/nn/durable"
 )
 
 // Encode returns the bytes of a file. The same arguments always give the same
