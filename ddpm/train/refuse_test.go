@@ -22,25 +22,30 @@ func TestBadNumbersChangeNothing(t *testing.T) {
 		good := snapshot(t, s)
 		steps(t, s, 2)
 		want := snapshot(t, s)
-		for name, v := range map[string]float32{
-			"time_embedding.linear_1.weight": nan32, "conv_in.weight": nan32, "down_blocks.0.resnets.0.norm1.weight": nan32,
-			"mid_block.attentions.0.to_v.bias": math.MaxFloat32, "mid_block.resnets.0.conv1.bias": float32(math.Inf(1)),
-			"up_blocks.1.resnets.0.conv_shortcut.weight": nan32, "conv_out.weight": float32(math.Inf(-1)), "conv_out.bias": nan32,
+		for _, spoil := range []struct {
+			name string
+			v    float32
+		}{
+			{"time_embedding.linear_1.weight", nan32}, {"conv_in.weight", nan32}, {"down_blocks.0.resnets.0.norm1.weight", nan32},
+			{"mid_block.attentions.0.to_v.bias", math.MaxFloat32}, {"mid_block.resnets.0.conv1.bias", float32(math.Inf(1))},
+			{"up_blocks.1.resnets.0.conv_shortcut.weight", nan32}, {"conv_out.weight", float32(math.Inf(-1))}, {"conv_out.bias", nan32},
+			{"conv_out.bias", 4e19}, {"conv_out.bias", 1e20}, // the loss overflows, the gradients need not
 		} {
+			name, v := spoil.name, spoil.v
 			q, ok := s.Params.ByName(name)
 			if !ok {
 				t.Fatalf("there is no parameter %s", name)
 			}
-			bad := good
-			bad.Params = slices.Clone(good.Params)
-			bad.Params[q.Offset+q.Shape.Elems()-1] = v
-			restore(t, s, bad)
+			spoilt := good
+			spoilt.Params = slices.Clone(good.Params)
+			spoilt.Params[q.Offset+q.Shape.Elems()-1] = v
+			restore(t, s, spoilt)
 			for _, r := range steps(t, s, 2) {
 				if !r.Bad() {
 					t.Errorf("%s: loss %v and gradient norm %v are taken for good", name, r.Loss, r.GradNorm)
 				}
 			}
-			sameState(t, name, snapshot(t, s), bad)
+			sameState(t, name, snapshot(t, s), spoilt)
 
 			restore(t, s, good)
 			for _, r := range steps(t, s, 2) {

@@ -67,7 +67,8 @@ func buildStep(c *Config, params *nn.Params, images int) (*graph.Graph, error) {
 			loss, each := g.MSE(out, target)
 			grads := params.Bind(g.Grad(loss, state(bufOne, graph.F32(1)), params.Values()), bufGrads)
 			g.Scope("optimizer", func() {
-				norm, scalars := g.GlobalNorm(grads), g.Schedule(control, hyper)
+				// A loss that is not finite makes the norm NaN (0 times it is), so that AdamW leaves the weights alone.
+				norm, scalars := g.Add(g.GlobalNorm(grads), g.Scale(loss, 0, 0)), g.Schedule(control, hyper)
 				g.AdamW(params.Flat(bufParams), params.Flat(bufM), params.Flat(bufV), params.Flat(bufEMA), grads, norm, hyper, scalars)
 				g.Advance(control)
 				graph.Keep(norm, bufMetrics, 4*metNorm)

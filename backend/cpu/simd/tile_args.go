@@ -12,10 +12,10 @@ const MaxMR = 8
 //	    sum over t < NTaps, k < KC of A[Pix[i]+Taps[t]+k] * B[(t*KC+k)*NR+j]
 //
 // for i < MR and j < NR. All offsets count float32 elements and may be
-// negative. Rows may share a Pix; rows may share an Out only when Acc is
-// false, and then one of them wins. A tile is always computed and written
-// whole: a caller with fewer than MR rows repeats one or sends the rest to
-// scratch, and pads the columns of B.
+// negative. A tile is always computed and written whole: a caller with fewer
+// than MR rows repeats one or sends the rest to scratch, and pads the columns
+// of B. All reads of C and Add come before all writes of C, so a row repeated
+// with the same Pix, Out and AddOff is computed once in effect, even if Acc.
 type GEMMArgs struct {
 	A      *float32   // base of the input, for instance NHWC with a zero halo
 	Pix    [MaxMR]int // offset of each row's pixel from A

@@ -23,25 +23,35 @@ func PeakFlops(l Level, seconds float64) float64 {
 	}
 }
 
-const peakGenericFlops = 2 * 8
+const peakGenericFlops = 2 * 12
 
-// peakSink keeps the compiler from dropping peakGeneric's loop.
-var peakSink float32
+// peakState holds the chains of peakGeneric. Each starts from memory: the
+// compiler merges chains that it can see are equal.
+var peakState [12]float32
 
+// peakGeneric runs steps of 12 independent multiply-adds; more chains would
+// not fit amd64's registers.
 func peakGeneric(steps int) {
-	x := peakSink
-	var a, b, c, d, e, f, g, h float32
+	s := peakState
+	a, b, c, d, e, f := s[0], s[1], s[2], s[3], s[4], s[5]
+	g, h, i, j, k, l := s[6], s[7], s[8], s[9], s[10], s[11]
+	x, y := 0.5+s[0], 1+s[1]
 	for range steps {
-		a += x * x
-		b += x * x
-		c += x * x
-		d += x * x
-		e += x * x
-		f += x * x
-		g += x * x
-		h += x * x
+		a = a*x + y
+		b = b*x + y
+		c = c*x + y
+		d = d*x + y
+		e = e*x + y
+		f = f*x + y
+		g = g*x + y
+		h = h*x + y
+		i = i*x + y
+		j = j*x + y
+		k = k*x + y
+		l = l*x + y
 	}
-	if a+b+c+d+e+f+g+h != 0 {
-		peakSink = a
+	// Always false, which the compiler cannot know.
+	if a+b+c+d+e+f+g+h+i+j+k+l < 0 {
+		peakState[0] = a
 	}
 }

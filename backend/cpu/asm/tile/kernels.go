@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"go/types"
+	"math/bits"
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
@@ -12,8 +13,8 @@ import (
 )
 
 const (
-	gemmUnroll  = 4 // k steps an iteration of GEMM's inner loop
-	outerUnroll = 2 // pixels an iteration of Outer's inner loop
+	gemmUnroll  = 4 // k steps an iteration of GEMM's inner loop, a power of 2
+	outerUnroll = 2 // pixels an iteration of Outer's inner loop; 2, as the tail is one step
 )
 
 // generator emits kernels into ctx; pkg holds their argument structs.
@@ -164,7 +165,7 @@ func (g generator) gemm(s shape) {
 	g.MOVQ(op.Mem{Base: taps}, idx)
 	g.ADDQ(op.U32(8), taps)
 	g.Load(args.Field("KC"), n)
-	g.SHRQ(op.U8(2), n)
+	g.SHRQ(op.U8(bits.TrailingZeros(gemmUnroll)), n)
 	g.JZ(op.LabelRef("tail"))
 	g.Label("body")
 	steps(gemmUnroll)
@@ -240,7 +241,7 @@ func (g generator) outer(s shape) {
 	start(x, xrows, "X")
 	start(y, yrows, "Y")
 	g.Load(args.Field("P"), n)
-	g.SHRQ(op.U8(1), n)
+	g.SHRQ(op.U8(bits.TrailingZeros(outerUnroll)), n)
 	g.JZ(op.LabelRef("tail"))
 	g.Label("body")
 	steps(outerUnroll)
