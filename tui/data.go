@@ -52,7 +52,7 @@ func (d *data) init() tea.Cmd          { return nil }
 func (d *data) update(tea.Msg) tea.Cmd { return nil }
 func (d *data) typing() bool           { return false }
 func (d *data) notice() string         { return "" }
-func (d *data) leave() tea.Cmd         { return quit }
+func (d *data) leave(bool) tea.Cmd     { return quit }
 
 func (d *data) table() []binding {
 	back := func(n int) func() tea.Cmd {
@@ -66,7 +66,7 @@ func (d *data) table() []binding {
 		{keys: []string{"down", "j"}, help: "scroll the skipped files on", do: back(1)},
 		{keys: []string{"pgup"}, help: "ten lines back", do: back(-10)},
 		{keys: []string{"pgdown", "space"}, help: "ten lines on", do: back(10)},
-		{keys: []string{"q", "esc", "enter"}, name: "quit", help: "leave", do: d.leave},
+		{keys: []string{"q", "esc", "enter"}, name: "quit", help: "leave", do: func() tea.Cmd { return quit }},
 	}
 }
 

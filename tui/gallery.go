@@ -85,7 +85,7 @@ func (g *gallery) draw(th theme, name string, w, h int, missing string) block {
 	}
 	lines := make([]string, e.Rows)
 	for i := range lines {
-		lines[i] = strings.Repeat(string(rune(picture.Placeholder+a.slot)), e.Cols)
+		lines[i] = strings.Repeat(string(picture.Placeholder(a.slot, 0)), e.Cols)
 	}
 	b := block{w: e.Cols, h: e.Rows, lines: lines}
 	b.pics = []picture.Placement{{Slot: a.slot, Picture: e}}
@@ -129,9 +129,9 @@ func (g *gallery) encoded(m encodedMsg) {
 
 // statLines are the numbers that stand for pictures.
 func statLines(th theme, s picture.Sheet, w, h int) []string {
-	const cell = 25
+	cell := min(25, w)
 	stats := s.Stats()
-	cols := max(1, w/cell)
+	cols := max(1, w/max(1, cell))
 	if len(stats) < h {
 		cols = 1
 	}

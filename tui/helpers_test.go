@@ -207,12 +207,12 @@ func check(t testing.TB, s *shell) {
 		}
 		plain := stripSGR(l)
 		x := 0
-		held := strings.ContainsFunc(plain, func(r rune) bool { return r >= picture.Placeholder && r < picture.Placeholder+picture.Slots })
+		held := strings.ContainsFunc(plain, picture.IsPlaceholder)
 		for _, r := range plain {
 			if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
 				t.Fatalf("line %d has the control character %q: %q", y, r, l)
 			}
-			if r >= picture.Placeholder && r < picture.Placeholder+picture.Slots && !covered[[2]int{x, y}] {
+			if picture.IsPlaceholder(r) && !covered[[2]int{x, y}] {
 				t.Fatalf("line %d has a placeholder without a picture: %q", y, l)
 			}
 			if held {

@@ -72,7 +72,7 @@ func (h *home) init() tea.Cmd  { return nil }
 func (h *home) typing() bool   { return h.form != nil }
 func (h *home) notice() string { return "" }
 
-func (h *home) leave() tea.Cmd {
+func (h *home) leave(bool) tea.Cmd {
 	h.choice = Choice{Action: ActionQuit}
 	return quit
 }
@@ -104,7 +104,7 @@ func (h *home) table() []binding {
 		{keys: []string{"enter"}, name: "open", help: "watch or go on with the run, or make a new one", do: h.open},
 		{keys: []string{"s"}, name: "sample", help: "make samples from the run", do: h.sample},
 		{keys: []string{"n"}, name: "new run", help: "a new run", do: func() tea.Cmd { h.form = h.forms(); return nil }},
-		{keys: []string{"q", "esc"}, name: "quit", help: "leave", do: h.leave},
+		{keys: []string{"q", "esc"}, name: "quit", help: "leave", do: func() tea.Cmd { return h.leave(true) }},
 	}
 }
 

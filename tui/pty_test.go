@@ -5,6 +5,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"sync"
@@ -142,7 +143,7 @@ func TestTrainingInATerminal(t *testing.T) {
 	r.until("screen before", func(e *emulator) bool { return !e.alt })
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if strings.ContainsRune(r.raw.String(), picture.Placeholder) {
+	if strings.ContainsFunc(r.raw.String(), picture.IsPlaceholder) {
 		t.Error("a placeholder reached the terminal")
 	}
 	if len(r.e.unknown) > 0 {
@@ -179,6 +180,7 @@ type probe chan frameSeen
 type frameSeen struct {
 	content string
 	pics    []picture.Placement
+	busy    bool // pictures are being made
 }
 
 // probed is a screen that answers probes.
@@ -189,7 +191,11 @@ type probed struct {
 
 func (p *probed) update(msg tea.Msg) tea.Cmd {
 	if c, ok := msg.(probe); ok {
-		c <- frameSeen{p.shell.content, p.shell.pics}
+		seen := frameSeen{content: p.shell.content, pics: p.shell.pics}
+		for _, a := range p.shell.gallery.art {
+			seen.busy = seen.busy || a.wanted && a.want != a.made
+		}
+		c <- seen
 		return nil
 	}
 	return p.screen.update(msg)
@@ -198,6 +204,7 @@ func (p *probed) update(msg tea.Msg) tea.Cmd {
 // The terminal shows what the screen drew, cell by cell and picture by picture, after anything that may happen: no picture is missing,
 // torn, shifted or left behind, and none was sent twice without need.
 func TestNothingLeftBehind(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 120, 40)
 	src := newSource()
 	in := &probed{screen: newTraining(src, Options{Title: "a"})}
@@ -281,6 +288,31 @@ func TestNothingLeftBehind(t *testing.T) {
 			scroll()
 		}
 	}
+	// And then anything at once, in any order.
+	rnd := rand.New(rand.NewPCG(7, 7))
+	for i := range 12 {
+		what := ""
+		for range 1 + rnd.IntN(4) {
+			switch rnd.IntN(4) {
+			case 0:
+				w, h := 20+rnd.IntN(150), 6+rnd.IntN(45)
+				resize(w, h)
+				what += fmt.Sprintf(" resize %dx%d", w, h)
+			case 1:
+				steps(1 + rnd.IntN(20))
+				what += " steps"
+			case 2:
+				src.frames <- Frame{Name: Samples, Step: int64(i), Image: tiles(2+i%3, 3), Rows: 2 + i%3, Cols: 3}
+				what += " frame"
+			default:
+				key := []string{"?", "1", "2", "3", "i", "tab"}[rnd.IntN(6)]
+				fmt.Fprint(r.master, key)
+				what += " key " + key
+			}
+			time.Sleep(time.Duration(rnd.IntN(60)) * time.Millisecond)
+		}
+		compare(what)
+	}
 	p.Send(quitMsg{})
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -307,8 +339,11 @@ func (r *rig) differs(seen frameSeen) string {
 	if len(r.e.unknown) > 0 {
 		return fmt.Sprintf("the terminal did not understand %q", r.e.unknown)
 	}
+	if seen.busy {
+		return "pictures are still being made"
+	}
 	if got, want := strings.ReplaceAll(r.e.text(), "\u00a0", " "), expected(seen); got != want {
-		return fmt.Sprintf("the terminal shows\n%s\nand not\n%s", got, want)
+		return "the terminal shows\n" + got + "\nand not\n" + want + "\n" + firstDifference(got, want)
 	}
 	for _, p := range seen.pics {
 		for y := range p.Picture.Rows {
@@ -322,12 +357,23 @@ func (r *rig) differs(seen frameSeen) string {
 	return ""
 }
 
+// firstDifference names a line that is not as it should be.
+func firstDifference(got, want string) string {
+	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return fmt.Sprintf("line %d is %q\nand not %q", i, a[i], b[i])
+		}
+	}
+	return fmt.Sprintf("%d lines and not %d", len(a), len(b))
+}
+
 // expected is what the emulator's text should be.
 func expected(seen frameSeen) string {
 	var b strings.Builder
 	for l := range strings.SplitSeq(seen.content, "\n") {
 		for _, r := range stripSGR(l) {
-			if r >= picture.Placeholder && r < picture.Placeholder+picture.Slots {
+			if picture.IsPlaceholder(r) {
 				r = '#'
 			}
 			if r == '\u00a0' {

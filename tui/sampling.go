@@ -127,12 +127,12 @@ func (m *sampling) take(f SampleFrame) {
 	m.last = f
 }
 
-func (m *sampling) typing() bool   { return false }
-func (m *sampling) notice() string { return "" }
-func (m *sampling) leave() tea.Cmd { return quit }
+func (m *sampling) typing() bool       { return false }
+func (m *sampling) notice() string     { return "" }
+func (m *sampling) leave(bool) tea.Cmd { return quit }
 
 func (m *sampling) table() []binding {
-	stop := binding{keys: []string{"q"}, name: "stop", help: "stop sampling and leave", do: m.leave}
+	stop := binding{keys: []string{"q"}, name: "stop", help: "stop sampling and leave", do: func() tea.Cmd { return quit }}
 	if m.over() {
 		stop.name, stop.help = "quit", "leave"
 	}

@@ -23,8 +23,8 @@ type screen interface {
 	table() []binding
 	// typing says that keys are text, and go to update.
 	typing() bool
-	// leave is asked from outside, or by ctrl+c, to end.
-	leave() tea.Cmd
+	// leave asks to end: by a key, or from outside.
+	leave(byKey bool) tea.Cmd
 	// notice is what the footer says instead of keys; "" is nothing.
 	notice() string
 }
@@ -71,6 +71,7 @@ type shell struct {
 	help    bool
 	content string
 	pics    []picture.Placement
+	turns   [picture.Slots]int // generations of the pictures
 }
 
 func newShell(ctx context.Context, in screen, out *picture.Screen, opt Options, colours picture.Colours) (*shell, error) {
@@ -169,7 +170,7 @@ func (s *shell) handle(msg tea.Msg) tea.Cmd {
 	case encodedMsg:
 		s.gallery.encoded(msg)
 	case leaveMsg:
-		return s.in.leave()
+		return s.in.leave(false)
 	case quitMsg:
 		if left := answerTime - s.clock().Sub(s.started); left > 0 && !s.term.Answered {
 			return tea.Tick(left, func(time.Time) tea.Msg { return tea.QuitMsg{} })
@@ -200,7 +201,7 @@ func (s *shell) resize(w, h int) {
 func (s *shell) key(msg tea.KeyPressMsg) tea.Cmd {
 	name := msg.String()
 	if name == "ctrl+c" {
-		return s.in.leave()
+		return s.in.leave(true)
 	}
 	if s.help {
 		s.help = false
@@ -264,7 +265,26 @@ func (s *shell) render() {
 		b = stack(b, text(w, 1, line))
 	}
 	s.content = strings.Join(b.lines, "\n")
-	s.pics = b.pics
+	s.pics = s.turn(b.pics)
+}
+
+// turn gives pictures that were not at their place in the frame before the next generation of placeholders.
+func (s *shell) turn(pics []picture.Placement) []picture.Placement {
+	for i := range pics {
+		p := &pics[i]
+		stayed := false
+		for _, old := range s.pics {
+			stayed = stayed || old.Slot == p.Slot && old.Rect() == p.Rect()
+		}
+		if !stayed {
+			s.turns[p.Slot]++
+		}
+		p.Generation = s.turns[p.Slot] % picture.Generations
+		if p.Generation != 0 {
+			s.content = strings.ReplaceAll(s.content, string(picture.Placeholder(p.Slot, 0)), string(picture.Placeholder(p.Slot, p.Generation)))
+		}
+	}
+	return pics
 }
 
 // View hands the frame to bubbletea and its pictures to the output.

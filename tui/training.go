@@ -143,10 +143,13 @@ func (t *training) send(c run.Command) tea.Cmd {
 	return func() tea.Msg { return sentMsg{c, t.src.Send(c)} }
 }
 
-// leave asks the trainer to save and stop, and leaves when it has; asked again, it leaves at once.
-func (t *training) leave() tea.Cmd {
-	if t.closed || t.stopping {
+// leave asks the trainer to save and stop, and leaves when it has; a second key leaves at once.
+func (t *training) leave(byKey bool) tea.Cmd {
+	if t.closed || t.stopping && byKey {
 		return quit
+	}
+	if t.stopping {
+		return nil
 	}
 	t.stopping, t.exit = true, true
 	return t.send(run.Stop)
@@ -208,6 +211,6 @@ func (t *training) table() []binding {
 		binding{keys: []string{"down", "j"}, help: "scroll the log on", do: back(-1)},
 		binding{keys: []string{"pgup"}, help: "a page back", do: func() tea.Cmd { return back(max(1, t.page-1))() }},
 		binding{keys: []string{"pgdown"}, help: "a page on", do: func() tea.Cmd { return back(-max(1, t.page-1))() }},
-		binding{keys: []string{"q"}, name: "quit", help: leaving, do: t.leave},
+		binding{keys: []string{"q"}, name: "quit", help: leaving, do: func() tea.Cmd { return t.leave(true) }},
 	)
 }

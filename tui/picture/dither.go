@@ -76,9 +76,28 @@ type table struct {
 	known   [1 << 15]int16 // 1 + index
 }
 
-// adaptive is the palette made for a picture.
+// adaptive is the palette made for a picture, from a sample of its pixels: the quantizer's time grows with them, its palette hardly.
 func adaptive(img *image.RGBA, colors int) color.Palette {
-	return median.Quantizer(colors).Palette(opaque{img}).ColorPalette()
+	const most = 1 << 13
+	n := img.Rect.Dx() * img.Rect.Dy()
+	step := max(1, n/most) | 1 // odd, so that it does not fall into step with the tiles
+	if n <= most {
+		step = 1
+	}
+	sample := image.NewRGBA(image.Rect(0, 0, n/step+1, 1))
+	kept := 0
+	for i := 0; i < n; i += step {
+		p := img.Pix[img.PixOffset(i%img.Rect.Dx(), i/img.Rect.Dx()):][:4]
+		if p[3] == 0 { // a gap
+			continue
+		}
+		copy(sample.Pix[4*kept:], p)
+		kept++
+	}
+	if kept == 0 {
+		return color.Palette{color.Black}
+	}
+	return median.Quantizer(colors).Palette(sample.SubImage(image.Rect(0, 0, kept, 1))).ColorPalette()
 }
 
 func newTable(p color.Palette) *table {
@@ -104,15 +123,6 @@ func (t *table) pick(r, g, b int) (int, [3]int) {
 	}
 	i := int(*known) - 1
 	return i, t.rgb[i]
-}
-
-// opaque hides transparent pixels from the quantizer, which does not know alpha.
-type opaque struct{ *image.RGBA }
-
-func (o opaque) At(x, y int) color.Color {
-	c := o.RGBAAt(x, y)
-	c.A = 255
-	return c
 }
 
 // dither maps img to a palette with Floyd-Steinberg error diffusion, passing on strength sixteenths of the error: all of it where the

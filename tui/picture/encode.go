@@ -27,7 +27,7 @@ type Encoded struct {
 }
 
 // smallestTile is the size in pixels below which nothing can be told from a tile of half blocks.
-const smallestTile = 14
+const smallestTile = 11
 
 // Encode fits img into the box.
 func Encode(img image.Image, mode Mode, o Options) (Encoded, error) {
@@ -73,7 +73,8 @@ func EncodeSheet(s Sheet, mode Mode, o Options) (Encoded, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Cols, out.Rows = (img.Rect.Dx()+cw-1)/cw, (img.Rect.Dy()+ch-1)/ch
+	bands := (img.Rect.Dy() + sixelBand - 1) / sixelBand * sixelBand
+	out.Cols, out.Rows = (img.Rect.Dx()+cw-1)/cw, (bands+ch-1)/ch
 	out.Sixel, out.Pixels = data, img.Rect.Max
 	sum := fnv.New64a()
 	sum.Write(data)

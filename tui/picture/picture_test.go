@@ -114,8 +114,8 @@ func TestEncodeFits(t *testing.T) {
 						if ch == 0 {
 							ch = defaultCellH
 						}
-						if bands := (e.Pixels.Y + sixelBand - 1) / sixelBand * sixelBand; bands > box[1]*ch {
-							t.Fatalf("%d pixels round up to %d, over %d rows of %d", e.Pixels.Y, bands, box[1], ch)
+						if bands := (e.Pixels.Y + sixelBand - 1) / sixelBand * sixelBand; bands > e.Rows*ch {
+							t.Fatalf("%d pixels round up to %d, over %d rows of %d", e.Pixels.Y, bands, e.Rows, ch)
 						}
 						continue
 					}

@@ -9,24 +9,36 @@ import (
 	"time"
 )
 
-// Slots is how many pictures a screen can hold at once. Slot k is marked in the text by the rune Placeholder+k: a private-use rune,
-// one cell wide, so borders and joins around it stay right.
+// A screen holds up to Slots pictures at once. A program marks the cells of a picture in its text by a placeholder: private-use runes,
+// one cell wide, so that borders and joins around them stay right. Each slot has several, the generations. A picture that appears,
+// or moves, takes the next generation: then the program's redraw cannot take its cells for ones that are on the terminal already,
+// and writes them, which is how the screen learns that text and place belong together.
 const (
-	Slots       = 16
-	Placeholder = '\uE0F0'
+	Slots       = 8
+	Generations = 8
+	first       = '\uE0F0'
 )
+
+// Placeholder is the rune of a slot in a generation.
+func Placeholder(slot, generation int) rune {
+	return rune(first + slot*Generations + generation%Generations)
+}
+
+// IsPlaceholder says whether r is kept for pictures.
+func IsPlaceholder(r rune) bool { return r >= first && r < first+Slots*Generations }
 
 // settle is how long Screen waits for the program's next write before it writes a picture by itself.
 const settle = 50 * time.Millisecond
 
 // A Placement is an encoded picture and the cell of its top left corner, from 0.
 type Placement struct {
-	Slot    int
-	X, Y    int
-	Picture Encoded
+	Slot, Generation int
+	X, Y             int
+	Picture          Encoded
 }
 
-func (p Placement) rect() image.Rectangle {
+// Rect is the cells of the picture.
+func (p Placement) Rect() image.Rectangle {
 	return image.Rect(p.X, p.Y, p.X+p.Picture.Cols, p.Y+p.Picture.Rows)
 }
 
@@ -47,17 +59,23 @@ type Screen struct {
 	closed  bool
 }
 
-// A slot is what the terminal shows of a placement.
+// A slot is what the terminal has of a picture.
 type slot struct {
-	valid  bool // at rect is the picture id
-	dirty  bool // cells of it were written since
-	id     uint64
-	rect   image.Rectangle
-	pixels image.Point
+	generation int  // of the placeholders written last; -1 is none
+	dirty      bool // they were written, or moved, after the picture
+	id         uint64
+	rect       image.Rectangle // of the picture drawn last
+	pixels     image.Point
 }
 
 // NewScreen makes a screen that writes to out.
-func NewScreen(out io.Writer) *Screen { return &Screen{out: out} }
+func NewScreen(out io.Writer) *Screen {
+	s := &Screen{out: out}
+	for k := range s.slots {
+		s.slots[k].generation = -1
+	}
+	return s
+}
 
 // terminalFile is what programs ask of an output to take it for a terminal.
 type terminalFile interface {
@@ -99,7 +117,7 @@ func (s *Screen) Show(list []Placement) {
 			s.want[p.Slot] = &p
 		}
 	}
-	if !s.waiting && !s.closed && s.anyDue(alone) {
+	if !s.waiting && !s.closed && s.anyDue() {
 		s.waiting = true
 		time.AfterFunc(settle, s.flush)
 	}
@@ -119,7 +137,7 @@ func (s *Screen) Write(p []byte) (int, error) {
 	defer s.writing.Unlock()
 	s.mu.Lock()
 	b := s.translate(make([]byte, 0, len(p)+64), p)
-	b = s.addPictures(b, withFrame)
+	b = s.addPictures(b)
 	s.mu.Unlock()
 	if _, err := s.out.Write(b); err != nil {
 		return 0, err
@@ -135,7 +153,7 @@ func (s *Screen) flush() {
 	s.waiting = false
 	var b []byte
 	if !s.closed {
-		b = s.addPictures(nil, alone)
+		b = s.addPictures(nil)
 	}
 	s.mu.Unlock()
 	if len(b) > 0 {
@@ -144,37 +162,21 @@ func (s *Screen) flush() {
 	}
 }
 
-// An occasion is when a picture may be drawn: with a frame, which may be older than what Show said last, or alone, some time after it.
-type occasion bool
-
-const (
-	withFrame occasion = true
-	alone     occasion = false
-)
-
-// due says whether slot k has to be drawn. With a frame, a picture at a new place waits for its placeholders: until they come the
-// cells still belong to the text before.
-func (s *Screen) due(k int, when occasion) bool {
+// due says whether slot k has to be drawn: its placeholders are on the terminal, and the picture is not.
+func (s *Screen) due(k int) bool {
 	want, have := s.want[k], s.slots[k]
-	if want == nil {
+	if want == nil || have.generation != want.Generation%Generations {
 		return false
 	}
-	r := want.rect()
-	if s.cols > 0 && (r.Max.X > s.cols || r.Max.Y > s.rows) {
+	if r := want.Rect(); s.cols > 0 && (r.Max.X > s.cols || r.Max.Y > s.rows) {
 		return false
 	}
-	if have.dirty {
-		return true
-	}
-	if when == withFrame && (!have.valid || !r.In(have.rect)) {
-		return false
-	}
-	return !have.valid || have.id != want.Picture.ID || have.rect != r
+	return have.dirty || have.id != want.Picture.ID
 }
 
-func (s *Screen) anyDue(when occasion) bool {
+func (s *Screen) anyDue() bool {
 	for k := range s.want {
-		if s.due(k, when) {
+		if s.due(k) {
 			return true
 		}
 	}
@@ -185,13 +187,10 @@ func (s *Screen) anyDue(when occasion) bool {
 var endSync = []byte("\x1b[?2026l")
 
 // addPictures appends what is due to a frame.
-func (s *Screen) addPictures(b []byte, when occasion) []byte {
+func (s *Screen) addPictures(b []byte) []byte {
 	var tail []byte
 	for k := range s.want {
-		if s.want[k] == nil && when == withFrame {
-			s.slots[k] = slot{} // the program's text erases it
-		}
-		if !s.due(k, when) {
+		if !s.due(k) {
 			continue
 		}
 		if tail == nil && bytes.HasSuffix(b, endSync) {
@@ -205,10 +204,9 @@ func (s *Screen) addPictures(b []byte, when occasion) []byte {
 // draw appends the picture of slot k, with the cursor and the pen saved around it.
 func (s *Screen) draw(b []byte, k int) []byte {
 	want, have := s.want[k], &s.slots[k]
-	r := want.rect()
-	size := want.Picture.Pixels
+	r := want.Rect()
 	b = append(b, "\x1b7\x1b[m"...)
-	if !have.valid || have.rect != r || have.pixels != size {
+	if have.rect != r || have.pixels != want.Picture.Pixels {
 		for y := r.Min.Y; y < r.Max.Y; y++ { // the new picture may leave pixels of the old one
 			b = moveTo(b, r.Min.X, y)
 			b = csi(b, r.Dx(), 'X')
@@ -217,7 +215,7 @@ func (s *Screen) draw(b []byte, k int) []byte {
 	b = moveTo(b, r.Min.X, r.Min.Y)
 	b = append(b, want.Picture.Sixel...)
 	b = append(b, "\x1b8"...)
-	*have = slot{valid: true, id: want.Picture.ID, rect: r, pixels: size}
+	have.dirty, have.id, have.rect, have.pixels = false, want.Picture.ID, r, want.Picture.Pixels
 	return b
 }
 

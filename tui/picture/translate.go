@@ -3,6 +3,7 @@ package picture
 import (
 	"bytes"
 	"math"
+	"unicode/utf8"
 )
 
 // translate appends a frame to dst with its placeholders replaced, and notes what the frame does to the pictures on the screen: a
@@ -10,7 +11,7 @@ import (
 func (s *Screen) translate(dst, p []byte) []byte {
 	for len(p) > 0 {
 		i := 0
-		for i < len(p) && p[i] != 0x1b && placeholder(p[i:]) < 0 {
+		for i < len(p) && p[i] != 0x1b && !placeholder(p[i:]) {
 			i++
 		}
 		if i == len(p) {
@@ -23,8 +24,9 @@ func (s *Screen) translate(dst, p []byte) []byte {
 			dst, p = append(dst, p[:n]...), p[n:]
 			continue
 		}
-		k, count, n := run(p)
-		s.slots[k].dirty = true
+		r, count, n := run(p)
+		sl := &s.slots[int(r-first)/Generations]
+		sl.generation, sl.dirty = int(r-first)%Generations, true
 		dst = csi(dst, count, 'X')
 		dst = csi(dst, count, 'C')
 		p = p[n:]
@@ -32,21 +34,25 @@ func (s *Screen) translate(dst, p []byte) []byte {
 	return dst
 }
 
-// placeholder reads one placeholder rune: its slot, or -1.
-func placeholder(p []byte) int {
-	if len(p) < 3 || p[0] != 0xee || p[1] != 0x83 || p[2] < 0xb0 || p[2] > 0xbf {
-		return -1
+// placeholder says whether p starts with one.
+func placeholder(p []byte) bool {
+	if len(p) < 3 || p[0] != 0xee {
+		return false
 	}
-	return int(p[2] - 0xb0)
+	r, _ := utf8.DecodeRune(p)
+	return IsPlaceholder(r)
 }
 
-// run reads equal placeholders, with repeats (CSI n b) after them: the slot, the number of cells, and the bytes read.
-func run(p []byte) (slot, cells, n int) {
-	slot = placeholder(p)
+// run reads equal placeholders, with repeats (CSI n b) after them: the rune, the number of cells, and the bytes read.
+func run(p []byte) (r rune, cells, n int) {
+	r, size := utf8.DecodeRune(p)
 	for n < len(p) {
-		if placeholder(p[n:]) == slot {
+		if placeholder(p[n:]) {
+			if next, _ := utf8.DecodeRune(p[n:]); next != r {
+				break
+			}
 			cells++
-			n += 3
+			n += size
 			continue
 		}
 		e := escape(p[n:])
@@ -57,7 +63,7 @@ func run(p []byte) (slot, cells, n int) {
 		cells += params[0]
 		n += e
 	}
-	return slot, cells, n
+	return r, cells, n
 }
 
 // escape is the length of the escape sequence at the start of p, 0 if there is none, and all of p if it does not end.
@@ -137,7 +143,7 @@ func (s *Screen) note(seq []byte) {
 		return
 	}
 	for k := range s.slots {
-		if sl := &s.slots[k]; sl.valid && sl.rect.Min.Y < bottom && sl.rect.Max.Y > top {
+		if sl := &s.slots[k]; sl.rect.Min.Y < bottom && sl.rect.Max.Y > top {
 			sl.dirty = true
 		}
 	}
