@@ -67,6 +67,11 @@ type (
 	}
 	// A Timer can time each step, at a small cost.
 	Timer interface{ SetTiming(on bool) }
+	// An Inspector can run its program once and call look after each step, while what the step wrote is still there. It ends with
+	// the first error.
+	Inspector interface {
+		Inspect(look func(*Step) error) error
+	}
 )
 
 // A Program is a list of segments, so that a caller can act between them; most have one.

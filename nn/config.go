@@ -101,10 +101,11 @@ func ParseConfig(b []byte) (*UNetConfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unet config: %w", err)
 	}
+	type plain UNetConfig // without UnmarshalJSON, which calls this
 	c := DefaultConfig()
 	d := json.NewDecoder(bytes.NewReader(known))
 	d.DisallowUnknownFields()
-	if err := d.Decode(c); err != nil {
+	if err := d.Decode((*plain)(c)); err != nil {
 		return nil, fmt.Errorf("unet config: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return c, c.Validate()
@@ -117,6 +118,15 @@ func (c UNetConfig) MarshalJSON() ([]byte, error) {
 		ClassName string `json:"_class_name"`
 		plain
 	}{className, plain(c)})
+}
+
+// UnmarshalJSON is ParseConfig, for a config within another file.
+func (c *UNetConfig) UnmarshalJSON(b []byte) error {
+	parsed, err := ParseConfig(b)
+	if parsed != nil {
+		*c = *parsed
+	}
+	return err
 }
 
 // Levels is the number of resolutions.

@@ -21,18 +21,37 @@ import (
 
 // The golden vectors once more, in float32 on the CPU's kernels: planned, compiled and run as in a training.
 
-// eachCPU runs f for each instruction set of this machine, the fastest first, as a subtest named after it. The kernels in
-// plain Go take ten to twenty times as long as the others: -short leaves them out, and slow says that they must do less.
-func eachCPU(t *testing.T, f func(t *testing.T, level simd.Level, slow bool)) {
+// A cpuForm is a way for the CPU to compute, and how exact it is.
+type cpuForm struct {
+	level simd.Level
+	exact bool // direct convolutions only
+	slow  bool // plain Go
+
+	forward, gradient, weights, loss, norm float64 // largest differences; gradient and norm relative
+}
+
+// eachCPU runs f for each instruction set of this machine, the fastest first, as a subtest named after it, with the fast forms
+// of convolutions and with the exact ones. The kernels in plain Go take ten to twenty times as long as the others: -short leaves
+// them out, and slow says that they must do less.
+func eachCPU(t *testing.T, f func(t *testing.T, form cpuForm)) {
 	t.Helper()
 	for _, level := range slices.Backward(simd.Supported()) {
-		t.Run(level.String(), func(t *testing.T) {
-			slow := level == simd.Generic
-			if slow && testing.Short() {
-				t.Skip("slow: the kernels in plain Go")
+		slow := level == simd.Generic
+		for _, form := range []cpuForm{
+			{level: level, slow: slow, forward: 5e-5, gradient: 1e-3, weights: 5e-4, loss: 1e-5, norm: 1e-4},
+			{level: level, slow: slow, exact: true, forward: 1e-5, gradient: 1e-4, weights: 1e-4, loss: 1e-6, norm: 1e-5},
+		} {
+			name := level.String()
+			if form.exact {
+				name += " exact"
 			}
-			f(t, level, slow)
-		})
+			t.Run(name, func(t *testing.T) {
+				if slow && testing.Short() {
+					t.Skip("slow: the kernels in plain Go")
+				}
+				f(t, form)
+			})
+		}
 	}
 }
 
@@ -53,9 +72,9 @@ type device struct {
 }
 
 // onCPU plans and compiles g. The buffers hold zeros, but for the arena: whatever it holds must not matter.
-func onCPU(t *testing.T, level simd.Level, threads int, g *graph.Graph) *device {
+func onCPU(t *testing.T, form cpuForm, threads int, g *graph.Graph) *device {
 	t.Helper()
-	b, err := cpu.New(cpu.Options{Threads: threads, Level: level.String()})
+	b, err := cpu.New(cpu.Options{Threads: threads, Level: form.level.String(), Exact: form.exact})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,13 +178,13 @@ func TestCPUForwardGolden(t *testing.T) {
 		m := loadModel(t, strings.TrimSuffix(f.Path, ".io.safetensors"), f.I64(t, "timestep"))
 		shape := f.Shape(t, "x")
 		n, c, h, w := shape[0], shape[1], shape[2], shape[3]
-		run := func(t *testing.T, level simd.Level, threads, n int) ([]float64, time.Duration) {
+		run := func(t *testing.T, form cpuForm, threads, n int) ([]float64, time.Duration) {
 			g, y, err := BuildUNet(m.params, m.cfg, n, m.T)
 			if err != nil {
 				t.Fatal(err)
 			}
 			graph.Keep(y, "y", 0)
-			d := onCPU(t, level, threads, g)
+			d := onCPU(t, form, threads, g)
 			d.write(ParamsBuffer, m.weights)
 			d.write("table", m.table)
 			d.write("x", nhwc(f.F64(t, "x")[:n*c*h*w], n, c, h, w))
@@ -176,20 +195,20 @@ func TestCPUForwardGolden(t *testing.T) {
 			took := d.run()
 			return d.read("y", 0, y.Shape.Elems()), took
 		}
-		eachCPU(t, func(t *testing.T, level simd.Level, slow bool) {
+		eachCPU(t, func(t *testing.T, form cpuForm) {
 			n := n
-			if slow {
+			if form.slow {
 				n = 1
 			}
-			y, took := run(t, level, 1, n)
+			y, took := run(t, form, 1, n)
 			got := nchw(y, n, m.cfg.OutChannels, h, w)
 			diff, scale := golden.Diff(got, f.F64(t, "y")[:len(got)])
 			exact, _ := golden.Diff(got, f.F64(t, "y_f64")[:len(got)])
 			t.Logf("largest difference to y %.3g of %.3g, to y_f64 %.3g; %d images in %v", diff, scale, exact, n, took)
-			atMost(t, "y: largest difference", diff, 1e-5)
-			atMost(t, "y_f64: largest difference", exact, 1e-5)
-			for _, threads := range otherThreads(slow) {
-				again, _ := run(t, level, threads, n)
+			atMost(t, "y: largest difference", diff, form.forward)
+			atMost(t, "y_f64: largest difference", exact, form.forward)
+			for _, threads := range otherThreads(form.slow) {
+				again, _ := run(t, form, threads, n)
 				sameBits(t, fmt.Sprintf("%d threads", threads), again, y)
 			}
 		})
@@ -203,12 +222,12 @@ func TestCPUGradientGolden(t *testing.T) {
 		n, c, h, w := shape[0], shape[1], shape[2], shape[3]
 		per := n * m.cfg.OutChannels * h * w
 		// results: the loss, the norm, then the prediction.
-		run := func(t *testing.T, level simd.Level, threads int) (results, grads []float64, took time.Duration) {
+		run := func(t *testing.T, form cpuForm, threads int) (results, grads []float64, took time.Duration) {
 			step := buildStep(t, m, n, false)
 			graph.Keep(step.loss, "results", 0)
 			graph.Keep(step.norm, "results", 4)
 			graph.Keep(step.pred, "results", 8)
-			d := onCPU(t, level, threads, step.Graph)
+			d := onCPU(t, form, threads, step.Graph)
 			for name, v := range map[string][]float64{
 				ParamsBuffer: m.weights, "table": m.table, "t": widen(f.I64(t, "timesteps")), "one": {1},
 				"xt": nhwc(f.F64(t, "xt"), n, c, h, w), "noise": nhwc(f.F64(t, "noise"), n, c, h, w),
@@ -221,8 +240,8 @@ func TestCPUGradientGolden(t *testing.T) {
 			took = d.run()
 			return d.read("results", 0, 2+per), d.read("grads", 0, m.params.Elems()), took
 		}
-		eachCPU(t, func(t *testing.T, level simd.Level, slow bool) {
-			results, grads, took := run(t, level, 1)
+		eachCPU(t, func(t *testing.T, form cpuForm) {
+			results, grads, took := run(t, form, 1)
 			global := f.F64(t, "grad_global_norm")[0]
 			loss := math.Abs(results[0] - f.F64(t, "loss")[0])
 			norm := math.Abs(results[1]-global) / global
@@ -230,12 +249,12 @@ func TestCPUGradientGolden(t *testing.T) {
 			worst, where := worstGradient(t, f, m.params, grads, global)
 			t.Logf("gradients: worst relative L2 %.3g, of %s; loss off by %.2g, norm by %.2g relative, prediction by %.2g; %v",
 				worst, where, loss, norm, pred, took)
-			atMost(t, "worst relative L2, of "+where, worst, 1e-4)
-			atMost(t, "loss: difference", loss, 1e-6)
-			atMost(t, "global norm: relative difference", norm, 1e-5)
-			atMost(t, "prediction: largest difference", pred, 1e-5)
-			for _, threads := range otherThreads(slow) {
-				r, g, _ := run(t, level, threads)
+			atMost(t, "worst relative L2, of "+where, worst, form.gradient)
+			atMost(t, "loss: difference", loss, form.loss)
+			atMost(t, "global norm: relative difference", norm, form.norm)
+			atMost(t, "prediction: largest difference", pred, form.forward)
+			for _, threads := range otherThreads(form.slow) {
+				r, g, _ := run(t, form, threads)
 				sameBits(t, fmt.Sprintf("results with %d threads", threads), r, results)
 				sameBits(t, fmt.Sprintf("gradients with %d threads", threads), g, grads)
 			}
@@ -272,11 +291,11 @@ func TestCPUAdamWGolden(t *testing.T) {
 		hyper, alphaBar := make([]float64, backend.HypWords), linearAlphaBar(1000, 1e-4, 0.02)
 		setHyper(t, f, hyper)
 
-		run := func(t *testing.T, level simd.Level, threads int) (weights, average, loss, norm []float64, took time.Duration) {
+		run := func(t *testing.T, form cpuForm, threads int) (weights, average, loss, norm []float64, took time.Duration) {
 			step := buildStep(t, m, n, true)
 			graph.Keep(step.loss, "results", 0)
 			graph.Keep(step.norm, "results", 4)
-			d := onCPU(t, level, threads, step.Graph)
+			d := onCPU(t, form, threads, step.Graph)
 			for name, v := range map[string][]float64{
 				ParamsBuffer: m.weights, "ema": m.weights, "table": m.table, "one": {1}, "hyper": hyper,
 			} {
@@ -300,12 +319,12 @@ func TestCPUAdamWGolden(t *testing.T) {
 			}
 			return d.read(ParamsBuffer, 0, m.params.Elems()), d.read("ema", 0, m.params.Elems()), loss, norm, took
 		}
-		eachCPU(t, func(t *testing.T, level simd.Level, slow bool) {
-			weights, average, loss, norm, took := run(t, level, 2)
+		eachCPU(t, func(t *testing.T, form cpuForm) {
+			weights, average, loss, norm, took := run(t, form, 2)
 			for k := range steps {
 				t.Logf("step %d: loss %.6f, off by %.2g; norm %.5f, off by %.2g relative", k+1, loss[k], loss[k]-losses[k], norm[k], norm[k]/norms[k]-1)
-				atMost(t, fmt.Sprintf("step %d: loss: difference", k+1), math.Abs(loss[k]-losses[k]), 1e-6)
-				atMost(t, fmt.Sprintf("step %d: norm: relative difference", k+1), math.Abs(norm[k]/norms[k]-1), 1e-5)
+				atMost(t, fmt.Sprintf("step %d: loss: difference", k+1), math.Abs(loss[k]-losses[k]), form.loss)
+				atMost(t, fmt.Sprintf("step %d: norm: relative difference", k+1), math.Abs(norm[k]/norms[k]-1), form.norm)
 			}
 			for prefix, flat := range map[string][]float64{"final.": weights, "ema.": average} {
 				worst, where := 0.0, ""
@@ -315,12 +334,12 @@ func TestCPUAdamWGolden(t *testing.T) {
 					}
 				}
 				t.Logf("%s: largest difference %.3g, of %s; %d steps in %v", prefix, worst, where, steps, took)
-				atMost(t, prefix+": largest difference, of "+where, worst, 1e-4)
+				atMost(t, prefix+": largest difference, of "+where, worst, form.weights)
 			}
-			if slow {
+			if form.slow {
 				return // the gradients have shown that the number of workers changes nothing
 			}
-			again, ema, l, _, _ := run(t, level, 3)
+			again, ema, l, _, _ := run(t, form, 3)
 			sameBits(t, "losses with 3 threads", l, loss)
 			sameBits(t, "weights with 3 threads", again, weights)
 			sameBits(t, "average with 3 threads", ema, average)

@@ -50,6 +50,7 @@ func (c *call) outer(worker, rows, m, cols int, x *float32, ldx int, y *float32,
 		for j := 0; j < cols; j += nr {
 			w.outer = simd.OuterArgs{
 				X: ptr(x, i), Y: ptr(y, j), XRows: &zeroTap[0], YRows: &zeroTap[0], Rows: 1, P: rows, XStride: ldx, YStride: ldy, C: &w.tile[0],
+				XN: min(mr, m-i), YN: min(nr, cols-j),
 			}
 			c.tile.Outer(&w.outer)
 			n := min(nr, cols-j)

@@ -15,6 +15,10 @@ func init() {
 		},
 		scratch: func(b *Backend, s *backend.Step) int {
 			a, x, w := s.Attrs.(backend.Conv), s.In[0], s.In[1].Shape
+			if b.winograd(a, x.Shape[0], w[3], w[0]) {
+				p := b.winoStep(s, false)
+				return p.floats() + paddedCopy(x, 1)
+			}
 			n := b.packed(w[0], w[1]*w[2], w[3]) + b.panels(w[0])*b.tile.NR
 			return n + paddedCopy(x, convHalo(a))
 		},
@@ -29,6 +33,10 @@ func init() {
 		},
 		scratch: func(b *Backend, s *backend.Step) int {
 			a, w := s.Attrs.(backend.Conv), s.In[1].Shape
+			if b.winograd(a, s.In[0].Shape[0], w[0], w[3]) {
+				p := b.winoStep(s, true)
+				return p.floats() + paddedCopy(s.In[0], 1)
+			}
 			return b.packed(w[3], w[1]*w[2], w[0]) + paddedCopy(s.In[0], dataHalo(a))
 		},
 		prepare: prepareConvData,
@@ -77,6 +85,9 @@ func (c *call) padded(x image, halo int, scratch []float32) (y image, refresh fu
 func prepareConv(c *call) func() {
 	a, w := c.step.Attrs.(backend.Conv), c.in[1]
 	O, I, nr := w.v.Shape[0], w.v.Shape[3], c.tile.NR
+	if c.winograd(a, c.in[0].v.Shape[0], I, O) {
+		return prepareWinoConv(c, false)
+	}
 	taps := a.KH * a.KW
 	packed, rest := cut(c.scratch, c.packed(O, taps, I))
 	bias, rest := cut(rest, c.panels(O)*nr)
@@ -121,6 +132,9 @@ func prepareConv(c *call) func() {
 func prepareConvData(c *call) func() {
 	a, w := c.step.Attrs.(backend.Conv), c.in[1]
 	O, I, nr, s := w.v.Shape[0], w.v.Shape[3], c.tile.NR, a.Stride
+	if c.winograd(a, c.in[0].v.Shape[0], O, I) {
+		return prepareWinoConv(c, true)
+	}
 	packed, rest := cut(c.scratch, c.packed(I, a.KH*a.KW, O))
 	dy, refresh := c.padded(c.in[0].image(), dataHalo(a), rest)
 	dx := c.out[0].image()

@@ -14,6 +14,10 @@ func init() {
 			return convHalo(attrs.(backend.Conv))
 		},
 		scratch: func(b *Backend, s *backend.Step) int {
+			if b.winogradWeight(s) {
+				w := b.winoWeightStep(s)
+				return w.floats() + paddedCopy(s.In[0], 1)
+			}
 			return newWeightTiles(b, s).floats + paddedCopy(s.In[0], convHalo(s.Attrs.(backend.Conv)))
 		},
 		prepare: prepareConvWeight,
@@ -45,6 +49,9 @@ func newWeightTiles(b *Backend, s *backend.Step) weightTiles {
 // prepareConvWeight: dw[o,tap,i] = sum over pixels of dy[pixel, o] x[pixel + tap, i]. Each task sums its tiles over all
 // pixels, a chunk of rows at a time, in an order that does not depend on the workers.
 func prepareConvWeight(c *call) func() {
+	if c.winogradWeight(c.step) {
+		return prepareWinoWeight(c)
+	}
 	a := c.step.Attrs.(backend.Conv)
 	t := newWeightTiles(c.Backend, c.step)
 	acc, rest := cut(c.scratch, t.floats)
@@ -72,12 +79,12 @@ func prepareConvWeight(c *call) func() {
 				if t.outNarrow {
 					*o = simd.OuterArgs{
 						X: ptr(yp, narrow*mr), Y: ptr(xp, wide*nr), XRows: &yRows[r], YRows: &xRows[r],
-						XStride: dy.pixs, YStride: a.Stride * x.pixs,
+						XStride: dy.pixs, YStride: a.Stride * x.pixs, XN: min(mr, O-narrow*mr), YN: min(nr, I-wide*nr),
 					}
 				} else {
 					*o = simd.OuterArgs{
 						X: ptr(xp, narrow*mr), Y: ptr(yp, wide*nr), XRows: &xRows[r], YRows: &yRows[r],
-						XStride: a.Stride * x.pixs, YStride: dy.pixs,
+						XStride: a.Stride * x.pixs, YStride: dy.pixs, XN: min(mr, I-narrow*mr), YN: min(nr, O-wide*nr),
 					}
 				}
 				o.Rows, o.P, o.C, o.Acc = n, pixels, tile, r > 0

@@ -7,6 +7,7 @@ package cpu
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -16,16 +17,22 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend/cpu/simd"
 )
 
+// ExactEnv names the environment variable that, set to anything, is Options.Exact.
+const ExactEnv = "DDPM_EXACT"
+
 // Options of New.
 type Options struct {
 	Threads int    // workers; 0 is one a processor
 	Level   string // instruction set (generic, avx2, avx512); "" is the best there is, or what DDPM_CPU says
+	Exact   bool   // direct convolutions only; also set by a non-empty DDPM_EXACT
 }
 
 // Backend is the processor.
 type Backend struct {
 	level   simd.Level
 	tile    simd.Tile
+	wino    simd.Wino
+	exact   bool
 	vec     *simd.Vec
 	pool    *pool
 	workers []worker
@@ -36,6 +43,7 @@ type Backend struct {
 type worker struct {
 	gemm  simd.GEMMArgs
 	outer simd.OuterArgs
+	wino  simd.WinoArgs
 	tile  [8 * 32]float32 // a tile whose rows or columns do not all exist
 }
 
@@ -59,7 +67,10 @@ func New(o Options) (*Backend, error) {
 	if o.Threads <= 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
-	b := &Backend{level: level, tile: simd.TileFor(level), vec: simd.VecFor(level), pool: newPool(o.Threads)}
+	b := &Backend{
+		level: level, tile: simd.TileFor(level), wino: simd.WinoFor(level), vec: simd.VecFor(level), pool: newPool(o.Threads),
+		exact: o.Exact || os.Getenv(ExactEnv) != "",
+	}
 	b.workers = make([]worker, o.Threads)
 	return b, nil
 }

@@ -75,6 +75,9 @@ func newBench() *cobra.Command {
 		if *batch != 0 {
 			cfg.Batch = *batch
 		}
+		if cfg.Batch < 1 || cfg.Batch > 1<<20 {
+			return usageError{fmt.Errorf("--batch %d: want 1 to %d", cfg.Batch, 1<<20)}
+		}
 		if *iters < 1 {
 			return usageError{fmt.Errorf("--iters %d: want at least 1", *iters)}
 		}

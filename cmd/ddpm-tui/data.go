@@ -26,6 +26,9 @@ files or MNIST's idx files; left out, it is the avatars inside the program.`,
 	headless := c.Flags().Bool("headless", false, "print plain lines")
 	asJSON := c.Flags().Bool("json", false, "print one JSON object")
 	c.RunE = func(c *cobra.Command, a []string) error {
+		if *size < 0 || *size > data.MaxSize {
+			return usageError{fmt.Errorf("--size %d: want 1 to %d, or 0 for the images' own", *size, data.MaxSize)}
+		}
 		set, err := loadData(c.Context(), first(a), *size, 3, c.ErrOrStderr())
 		if err != nil {
 			return err
@@ -73,20 +76,22 @@ func screen(c *cobra.Command, title string, next ...string) tui.Options {
 
 // loadData loads an image set, with progress on w where that is a terminal.
 func loadData(ctx context.Context, source string, size, channels int, w io.Writer) (*data.Set, error) {
-	o := data.Options{Size: size, Channels: channels}
+	return data.Load(ctx, source, data.Options{Size: size, Channels: channels, Progress: progressLine(w)})
+}
+
+// progressLine shows how far reading images is, in one line that goes away; nil where w is no terminal.
+func progressLine(w io.Writer) func(done, total, skipped int) {
 	f, ok := w.(*os.File)
-	shown := false
-	if ok && term.IsTerminal(f.Fd()) {
-		o.Progress = func(done, total, skipped int) {
-			if total > 200 && (done%100 == 0 || done == total) {
-				shown = true
-				fmt.Fprintf(w, "\rreading images: %d of %d, %d skipped ", done, total, skipped)
-			}
+	if !ok || !term.IsTerminal(f.Fd()) {
+		return nil
+	}
+	return func(done, total, skipped int) {
+		switch {
+		case total <= 200:
+		case done == total:
+			fmt.Fprint(w, "\r\x1b[K")
+		case done%100 == 0:
+			fmt.Fprintf(w, "\rreading images: %d of %d, %d skipped ", done, total, skipped)
 		}
 	}
-	set, err := data.Load(ctx, source, o)
-	if shown {
-		fmt.Fprint(w, "\r\x1b[K")
-	}
-	return set, err
 }

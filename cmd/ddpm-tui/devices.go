@@ -17,16 +17,23 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 )
 
+// checkBackend refuses flags that name no backend.
+func checkBackend(name string, threads int) error {
+	switch {
+	case name != "auto" && name != "cpu":
+		return fmt.Errorf("--backend %q is unknown, want auto or cpu", name)
+	case threads < 0 || threads > 4096:
+		return fmt.Errorf("--threads %d: want 0 (one a processor) to 4096", threads)
+	}
+	return nil
+}
+
 // openBackend opens the backend that --backend names. This build has the processor; auto takes it.
 func openBackend(name string, threads int) (backend.Backend, error) {
-	switch name {
-	case "auto", "cpu":
-		if threads < 0 || threads > 4096 {
-			return nil, usageError{fmt.Errorf("--threads %d: want 0 (one a processor) to 4096", threads)}
-		}
-		return cpu.New(cpu.Options{Threads: threads})
+	if err := checkBackend(name, threads); err != nil {
+		return nil, usageError{err}
 	}
-	return nil, usageError{fmt.Errorf("--backend %q is unknown, want auto or cpu", name)}
+	return cpu.New(cpu.Options{Threads: threads})
 }
 
 func backendFlag(c *cobra.Command) *string {

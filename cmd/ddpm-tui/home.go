@@ -34,19 +34,19 @@ func home(c *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	images, _ := c.Flags().GetString("images")
 	sub := func(args ...string) error {
-		images, _ := c.Flags().GetString("images")
 		root := newRoot()
-		root.SetArgs(append(args, "--images", images))
+		root.SetArgs(args)
 		return root.ExecuteContext(c.Context())
 	}
 	switch choice.Action {
 	case tui.ActionOpen:
-		return sub("train", "--run", choice.Run.Dir)
+		return sub("resume", "--images", images, "--", choice.Run.Dir)
 	case tui.ActionSample:
-		return sub("sample", choice.Run.Dir, "-o", filepath.Join(choice.Run.Dir, "grid.png"))
+		return sub("sample", "--images", images, "-o", filepath.Join(choice.Run.Dir, "grid.png"), "--", choice.Run.Dir)
 	case tui.ActionNew:
-		args := []string{"train", "--preset", choice.Preset}
+		args := []string{"train", "--images", images, "--preset", choice.Preset, "--"}
 		if choice.Data != "" {
 			args = append(args, choice.Data)
 		}

@@ -24,7 +24,12 @@ const (
 type usageError struct{ error }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // what nohup started outlives the terminal
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // an error of the write instead of the end: a run must be saved
 	code := execute(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -37,6 +42,9 @@ func execute(ctx context.Context, args []string) int {
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("stopped before the end")
 	}
 	fmt.Fprintf(os.Stderr, "ddpm-tui: %v\n", err)
 	var u usageError
@@ -70,7 +78,7 @@ Without a command it opens the home screen: the runs in ./runs, and a new run.`,
 		return usageError{fmt.Errorf("%w: see %s --help", err, c.CommandPath())}
 	})
 	root.PersistentFlags().String("images", "auto", "pictures in the terminal: auto, sixel, blocks, 256, ascii or off")
-	root.AddCommand(newTrain(), newSample(), newData(), newPresets(), newDevices(), newBench(), newVersion())
+	root.AddCommand(newTrain(), newResume(), newRuns(), newSample(), newData(), newPresets(), newDevices(), newBench(), newVersion())
 	return root
 }
 

@@ -11,6 +11,7 @@ import (
 	"image/gif"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,6 +83,11 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 	if err := f.check(c.Flags().Changed); err != nil {
 		return usageError{err}
 	}
+	for _, file := range []string{f.output, f.gif} { // before the work, not after it
+		if _, err := os.Stat(filepath.Dir(file)); file != "" && err != nil {
+			return fmt.Errorf("%s cannot be written: %w", file, err)
+		}
+	}
 	opt := screen(c, path, "the grid is in "+f.output)
 	if err := opt.CheckImages(); err != nil {
 		return usageError{err}
@@ -117,10 +123,17 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 		j.steps = t.Schedule.T()
 	}
 	if f.json || f.headless || !onTerminal() {
-		return j.run(c.Context(), j.lines(c.OutOrStdout()))
+		err := j.run(c.Context(), j.lines(c.OutOrStdout()))
+		if errors.Is(err, context.Canceled) {
+			err = errUnfinished
+		}
+		return err
 	}
 	return j.watch(c, opt)
 }
+
+// errUnfinished is for a person who did not wait.
+var errUnfinished = errors.New("stopped before the images were done: nothing was written")
 
 // sampling is one job of the sample command.
 type sampling struct {
@@ -160,7 +173,10 @@ func (j *sampling) run(ctx context.Context, show func(p progress, saved string) 
 		}
 	}
 	x, err := j.fw.Sample(ctx, j.t.Schedule, req)
-	if err = errors.Join(failed, err); err != nil {
+	if failed != nil { // err is only what that led to
+		return failed
+	}
+	if err != nil {
 		return err
 	}
 	if err := train.WritePNG(f.output, model.Grid(x, f.n, size, ch, model.Columns(f.n))); err != nil {
@@ -242,7 +258,7 @@ func (j *sampling) watch(c *cobra.Command, opt tui.Options) error {
 	}
 	jobErr := <-done
 	if errors.Is(err, tui.ErrLeft) || errors.Is(jobErr, context.Canceled) {
-		return errors.New("stopped before the images were done: nothing was written")
+		return errUnfinished
 	}
 	return errors.Join(err, jobErr)
 }

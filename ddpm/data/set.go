@@ -38,12 +38,16 @@ type Set struct {
 }
 
 // A SizeCount is how many pictures had a size, after EXIF orientation.
-type SizeCount struct{ W, H, N int }
+type SizeCount struct {
+	W int `json:"width"`
+	H int `json:"height"`
+	N int `json:"images"`
+}
 
 // A Count is how many pictures have a property.
 type Count struct {
-	Name string
-	N    int
+	Name string `json:"name"`
+	N    int    `json:"images"`
 }
 
 // span says that the pictures from first on, up to the next span, come from a file.

@@ -17,8 +17,8 @@ import (
 
 // A Skip is a file that was left out, and why. Both strings are safe to print.
 type Skip struct {
-	Name   string // as in the source, escaped
-	Reason string
+	Name   string `json:"name"` // as in the source, escaped
+	Reason string `json:"reason"`
 }
 
 // String is the line that the data command prints.

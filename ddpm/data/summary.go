@@ -7,19 +7,19 @@ import (
 
 // Facts are what the data command and the screens say of a set. All strings are safe to print.
 type Facts struct {
-	Name         string
-	N            int
-	Size         int
-	Channels     int
-	Bytes        int64 // of the pixels
-	Sources      []SizeCount
-	Formats      []Count
-	Classes      []Count // pictures a class, in the order of Set.Classes; nil without labels
-	Skipped      []Skip
-	SkippedTotal int
-	Reasons      []Count // why files were skipped, the most frequent first
-	Brightness   float64 // mean of all pixels, 0 to 255
-	Hash         string
+	Name         string      `json:"name"`
+	N            int         `json:"images"`
+	Size         int         `json:"size"`
+	Channels     int         `json:"channels"`
+	Bytes        int64       `json:"bytes"` // of the pixels
+	Sources      []SizeCount `json:"sources"`
+	Formats      []Count     `json:"formats"`
+	Classes      []Count     `json:"classes"` // pictures a class, in the order of Set.Classes; nil without labels
+	Skipped      []Skip      `json:"skipped"`
+	SkippedTotal int         `json:"skipped_total"`
+	Reasons      []Count     `json:"reasons"`    // why files were skipped, the most frequent first
+	Brightness   float64     `json:"brightness"` // mean of all pixels, 0 to 255
+	Hash         string      `json:"hash"`
 }
 
 // Summary gathers the facts of a set. It reads every pixel once.

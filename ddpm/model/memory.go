@@ -7,6 +7,7 @@ import (
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/backend/plan"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
 
 // Memory is the buffers of one device that programs share by name. The arena is one of them: programs that never run at
@@ -78,12 +79,21 @@ func (m *Memory) Compile(ps ...*backend.Program) ([]backend.Executable, error) {
 type NoMemoryError struct {
 	Need, Free, Arena int64 // bytes; Arena is the part that grows with the batch
 	Device            string
+	Fits              int   // a batch that would fit, 0 where none is known
+	FitsNeed          int64 // its bytes
 }
 
 func (e *NoMemoryError) Error() string {
-	return fmt.Sprintf("not enough memory: the plan needs %s (%s of it for activations, which grow with the batch), %s has %s free: try a smaller --batch or --size",
-		Bytes(e.Need), Bytes(e.Arena), e.Device, Bytes(e.Free))
+	advice := "try a smaller --batch or --size"
+	if e.Fits > 0 {
+		advice = fmt.Sprintf("--batch %d would fit (%s)", e.Fits, Bytes(e.FitsNeed))
+	}
+	return fmt.Sprintf("not enough memory: the plan needs %s (%s of it for activations, which grow with the batch), %s has %s free: %s",
+		Bytes(e.Need), Bytes(e.Arena), e.Device, Bytes(e.Free), advice)
 }
+
+// Fault implements what run.FaultOf looks for.
+func (e *NoMemoryError) Fault() *run.Fault { return &run.FaultMemory }
 
 // Bytes writes a size for people.
 func Bytes(n int64) string {
@@ -122,6 +132,11 @@ func Read[E Word](m *Memory, name string, offset int, v []E) error {
 		return fmt.Errorf("model: there is no buffer %q", name)
 	}
 	return b.Read(offset, bytesOf(v))
+}
+
+// ReadView copies what lies in the i-th buffer of a compiled program at a byte offset into v.
+func (m *Memory) ReadView(p *backend.Program, i, offset int, v []float32) error {
+	return p.Buffers[i].Buffer.Read(offset, bytesOf(v))
 }
 
 // Close frees the buffers.

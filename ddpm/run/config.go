@@ -44,6 +44,16 @@ func DecodeConfig(path string, data []byte, v any) error {
 	return nil
 }
 
+// WriteConfig replaces config.json, as when a run is given more steps. The
+// caller holds the lock.
+func (f *Folder) WriteConfig(config any) error {
+	data, err := encodeConfig(config)
+	if err != nil {
+		return err
+	}
+	return WriteFile(f.Path(configName), data, 0o666)
+}
+
 func encodeConfig(config any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -92,12 +92,14 @@ type State struct {
 type Log struct {
 	Level string `json:"level"`
 	Text  string `json:"text"`
+	Fault string `json:"fault,omitempty"` // the name of a Fault that training outlives
 }
 
 // End closes a run, or a part of one.
 type End struct {
 	Reason  string `json:"reason"` // done, stopped, failed
 	Error   string `json:"error,omitempty"`
+	Fault   string `json:"fault,omitempty"` // the name of the Fault that ended it
 	Loss    Float  `json:"loss_ema"`
 	Seconds Float  `json:"seconds"`
 }

@@ -70,6 +70,22 @@ func Create(dir string, config any) (_ *Folder, err error) {
 	return f, nil
 }
 
+// Discard removes a run that came to nothing: it has no checkpoint. What is not
+// of a run stays, and so does the folder around it. The caller holds the lock.
+func (f *Folder) Discard() error {
+	if shelf, err := f.shelf(); err != nil || len(shelf) > 0 {
+		return err
+	}
+	// The config goes first: a folder that lacks it is no run.
+	for _, name := range []string{configName, eventsName, checkpointsName, previewsName, lockName} {
+		if err := durable.Remove(f.Path(name)); err != nil {
+			return err
+		}
+	}
+	_ = os.Remove(f.dir) // not if there is anything else in it
+	return nil
+}
+
 // Open opens an existing run folder. It changes nothing there.
 func Open(dir string) (*Folder, error) {
 	info, err := os.Stat(dir)

@@ -98,6 +98,8 @@ func LoadPath(path string) (s *Snapshot, warnings []string, err error) {
 			return nil, nil, fmt.Errorf("%s is a file: a run folder or a checkpoint folder is needed", path)
 		}
 		path = filepath.Join(filepath.Dir(path), name)
+	} else if _, err := os.Stat(filepath.Join(path, stateFile)); errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("%s is neither a run, which has %s and %s, nor a checkpoint, which has %s", path, configName, checkpointsName, stateFile)
 	}
 	s, err = LoadCheckpoint(path)
 	return s, nil, err

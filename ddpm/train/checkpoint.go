@@ -56,31 +56,6 @@ func offsetTable(p *nn.Params) []int64 {
 	return table
 }
 
-// checkpoint writes one.
-func (t *Trainer) checkpoint() error {
-	s, err := t.snapshot()
-	if err != nil {
-		return err
-	}
-	c, err := t.folder.Save(s, t.o.Keep)
-	t.emit(run.Event{Kind: "checkpoint", Checkpoint: &c})
-	if err != nil {
-		return err
-	}
-	t.saved = t.Step.Done
-	return nil
-}
-
-// saveAndSay writes a checkpoint while training; that it failed is an event, and the training goes on.
-func (t *Trainer) saveAndSay() {
-	before := t.state
-	t.setState("checkpointing")
-	if err := t.checkpoint(); err != nil {
-		t.logf("error", "no checkpoint, the last one stays: %v", err)
-	}
-	t.setState(before)
-}
-
 // resume loads the latest checkpoint, if there is one.
 func (t *Trainer) resume() error {
 	s, warnings, err := t.folder.Load("")
@@ -95,6 +70,9 @@ func (t *Trainer) resume() error {
 	}
 	if s.State.Seed != t.Config.Seed {
 		return fmt.Errorf("%s was made with seed %d, the run has seed %d", s.Path, s.State.Seed, t.Config.Seed)
+	}
+	if was, is := s.State.Kernels["isa"], t.backend.ISA; was != is {
+		t.logf("warn", "%s was computed with %s, this is %s: the run goes on, but not bit for bit as it would have", s.Path, was, is)
 	}
 	st := State{Steps: s.State.Step}
 	p := t.Step.Params

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/ddpm"
@@ -31,7 +32,11 @@ type Config struct {
 	Seed       uint64              `json:"seed"`
 	Preview    Preview             `json:"preview"`
 
-	CheckpointSeconds float64 `json:"checkpoint_seconds"` // time between checkpoints
+	CheckpointSeconds float64 `json:"checkpoint_seconds"` // time between checkpoints; with both 0 there is one at the end
+	CheckpointSteps   int64   `json:"checkpoint_steps"`   // steps between checkpoints; if not 0 the time does not count
+	CheckpointKeep    int     `json:"checkpoint_keep"`    // how many stay, 0 for three
+
+	DataHash string `json:"data_hash,omitempty"` // of the images' names and sizes, as they were at the start
 }
 
 // Optimizer is AdamW with linear warm-up and clipping by the global norm.
@@ -98,11 +103,15 @@ func (c *Config) Validate() error {
 		{"ema.power", c.EMA.Power, 0.01, 10},
 		{"batch", float64(c.Batch), 1, 1 << 20},
 		{"steps", float64(c.Steps), 1, 1e12},
+		{"checkpoint_seconds", c.CheckpointSeconds, 0, 1e9},
+		{"checkpoint_steps", float64(c.CheckpointSteps), 0, 1e12},
+		{"checkpoint_keep", float64(c.CheckpointKeep), 0, 1e6},
 		{"preview.images", float64(c.Preview.Images), 1, 1024},
 		{"preview.sampling_steps", float64(c.Preview.Steps), 1, float64(c.Schedule.T)},
 	} {
 		if math.IsNaN(v.v) || v.v < v.lo || v.v > v.hi {
-			return fmt.Errorf("config: %s is %v, want %v to %v", v.name, v.v, v.lo, v.hi)
+			plain := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+			return fmt.Errorf("config: %s is %s, want %s to %s", v.name, plain(v.v), plain(v.lo), plain(v.hi))
 		}
 	}
 	return nil

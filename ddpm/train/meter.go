@@ -3,9 +3,17 @@ package train
 import (
 	"math"
 	"time"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
 
 var nan = math.NaN()
+
+// Buckets is how many ranges of timesteps the loss is followed in.
+const Buckets = 20
+
+// bucketsEvery is the number of steps between two events that carry the loss by timestep.
+const bucketsEvery = 10
 
 // meter is a running mean of the time a step takes, over about the last twenty.
 type meter struct {
@@ -13,12 +21,60 @@ type meter struct {
 	n    int
 }
 
+// outlier is how many times the mean one step can count at most. A step during which the machine slept or the process was stopped
+// may take hours: counted whole it would spoil rate and time left for hundreds of steps. Steps that have become slower for good
+// still raise the mean by a third each, and so are believed after a few.
+const outlier = 8
+
 func (m *meter) add(d time.Duration) {
+	s := d.Seconds()
+	if m.n > 0 {
+		s = min(s, outlier*m.mean)
+	}
 	m.n++
-	m.mean += max(0.05, 1/float64(m.n)) * (d.Seconds() - m.mean)
+	m.mean += max(0.05, 1/float64(min(m.n, 20))) * (s - m.mean)
 }
 
 // seconds is the mean; steps that take no time at all count as a nanosecond.
 func (m *meter) seconds() float64 { return max(m.mean, 1e-9) }
 
 func (m *meter) reset() { *m = meter{} }
+
+// meters are the running means of what steps report.
+type meters struct {
+	rate    meter
+	lossEMA float64
+	seen    int // steps in lossEMA
+	buckets [Buckets]float64
+	counts  [Buckets]int
+}
+
+// report turns a step's result into an event.
+func (t *Trainer) report(r *Result, d time.Duration) {
+	t.seen++
+	t.lossEMA += max(0.02, 1/float64(t.seen)) * (r.Loss - t.lossEMA) // a plain mean at first
+	for i, tt := range r.T {
+		k := tt * Buckets / t.Config.Schedule.T
+		if t.counts[k]++; t.counts[k] == 1 {
+			t.buckets[k] = float64(r.SampleLoss[i])
+		}
+		t.buckets[k] += max(0.02, 1/float64(t.counts[k])) * (float64(r.SampleLoss[i]) - t.buckets[k])
+	}
+	t.rate.add(d)
+	perStep := t.rate.seconds()
+	m := &run.Metrics{
+		Loss: run.Float(r.Loss), LossEMA: run.Float(t.lossEMA), LR: run.Float(r.LR), GradNorm: run.Float(r.GradNorm), Clipped: r.Clipped,
+		ImagesPerS: run.Float(float64(t.Config.Batch) / perStep), StepS: run.Float(perStep),
+		ETAS: run.Float(perStep * float64(t.Config.Steps-t.Step.Done)), EMADecay: run.Float(r.EMADecay),
+	}
+	if t.Step.Done%bucketsEvery == 0 {
+		m.Buckets = make([]run.Float, Buckets)
+		for k, v := range t.buckets {
+			m.Buckets[k] = run.Float(v)
+			if t.counts[k] == 0 {
+				m.Buckets[k] = run.Float(nan)
+			}
+		}
+	}
+	t.emit(run.Event{Kind: run.KindStep, Metrics: m})
+}

@@ -72,7 +72,7 @@ func base(name string) Config {
 		Batch:      64,
 		Preview:    Preview{Seconds: 60, Images: 16, Sampler: "ddim", Steps: 50},
 
-		CheckpointSeconds: 300,
+		CheckpointSeconds: 300, CheckpointKeep: 3,
 	}
 }
 

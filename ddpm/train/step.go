@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 
@@ -90,6 +91,7 @@ type Step struct {
 	Preview  *model.Forward // of the EMA weights
 	Stats    plan.Stats
 	Bytes    int64 // planned, all buffers
+	program  *backend.Program
 	exec     backend.Executable
 	metrics  []float32
 	Done     int64 // steps, as the control buffer has it
@@ -98,6 +100,26 @@ type Step struct {
 // NewStep plans and compiles the step and the preview, and writes what does not change: tables, hyper-parameters, pixels
 // (images: [N,S,S,C]). The weights are drawn from the seed.
 func NewStep(b backend.Backend, c *Config, pixels []byte, images int) (*Step, error) {
+	s, err := planStep(b, c, images)
+	if err != nil {
+		return nil, err
+	}
+	es, err := s.Memory.Compile(s.program, s.Preview.Program)
+	if err != nil {
+		return nil, errors.Join(fits(b, c, images, err), s.Close())
+	}
+	s.exec = es[0]
+	s.Preview.Bind(es[1])
+	s.metrics = make([]float32, metSamples+2*c.Batch)
+
+	if err := s.writeConstants(pixels); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, s.Restore(State{Params: s.Params.Init(c.Seed)})
+}
+
+// planStep plans without taking memory.
+func planStep(b backend.Backend, c *Config, images int) (*Step, error) {
 	s := &Step{Config: c, Memory: model.NewMemory(b)}
 	var err error
 	if s.Params, err = nn.UNetParams(c.UNet); err != nil {
@@ -110,27 +132,30 @@ func NewStep(b backend.Backend, c *Config, pixels []byte, images int) (*Step, er
 	if err != nil {
 		return nil, err
 	}
-	p, stats, err := s.Memory.Plan("train", g)
-	if err != nil {
+	if s.program, s.Stats, err = s.Memory.Plan("train", g); err != nil {
 		return nil, err
 	}
-	s.Stats = stats
 	if s.Preview, err = model.PlanForward(s.Memory, s.Params, c.UNet, c.Preview.Images, c.Schedule.T, bufEMA); err != nil {
 		return nil, err
 	}
-	s.Bytes, _ = s.Memory.Need(p, s.Preview.Program)
-	es, err := s.Memory.Compile(p, s.Preview.Program)
-	if err != nil {
-		return nil, err
-	}
-	s.exec = es[0]
-	s.Preview.Bind(es[1])
-	s.metrics = make([]float32, metSamples+2*c.Batch)
+	s.Bytes, _ = s.Memory.Need(s.program, s.Preview.Program)
+	return s, nil
+}
 
-	if err := s.writeConstants(pixels); err != nil {
-		return nil, err
+// fits adds to an error that says that the plan does not fit what would: the largest batch of those that halving gives.
+func fits(b backend.Backend, c *Config, images int, err error) error {
+	var no *model.NoMemoryError
+	if !errors.As(err, &no) {
+		return err
 	}
-	return s, s.Restore(State{Params: s.Params.Init(c.Seed)})
+	for try := *c; try.Batch > 1; {
+		try.Batch /= 2
+		if s, err := planStep(b, &try, images); err == nil && s.Bytes <= no.Free {
+			no.Fits, no.FitsNeed = try.Batch, s.Bytes
+			break
+		}
+	}
+	return err
 }
 
 func (s *Step) writeConstants(pixels []byte) error {
@@ -178,20 +203,25 @@ func (s *Step) Restore(st State) error {
 	if st.EMA == nil {
 		st.EMA = st.Params
 	}
-	control := make([]uint32, backend.CtlWords)
-	control[backend.CtlStep], control[backend.CtlStepHi] = uint32(st.Steps), uint32(st.Steps>>32)
-	control[backend.CtlSeed], control[backend.CtlSeedHi] = uint32(s.Config.Seed), uint32(s.Config.Seed>>32)
-	s.Done = st.Steps
 	for _, err := range []error{
 		model.Write(s.Memory, bufParams, 0, st.Params), model.Write(s.Memory, bufEMA, 0, st.EMA),
 		model.Write(s.Memory, bufM, 0, st.M), model.Write(s.Memory, bufV, 0, st.V),
-		model.Write(s.Memory, bufControl, 0, control),
+		s.setDone(st.Steps),
 	} {
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// setDone says how many steps are done, and so which the next one is.
+func (s *Step) setDone(steps int64) error {
+	control := make([]uint32, backend.CtlWords)
+	control[backend.CtlStep], control[backend.CtlStepHi] = uint32(steps), uint32(steps>>32)
+	control[backend.CtlSeed], control[backend.CtlSeedHi] = uint32(s.Config.Seed), uint32(s.Config.Seed>>32)
+	s.Done = steps
+	return model.Write(s.Memory, bufControl, 0, control)
 }
 
 // Snapshot reads the state back.

@@ -14,53 +14,39 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/nn"
 )
 
-// Buckets is how many ranges of timesteps the loss is followed in.
-const Buckets = 20
-
-// bucketsEvery is the number of steps between two events that carry the loss by timestep.
-const bucketsEvery = 10
-
 // A Trainer runs the step, and between steps does what is due: checkpoints, previews, commands, events.
 type Trainer struct {
 	Config  *Config
 	Step    *Step
 	Set     *data.Set
 	folder  *run.Folder
-	log     *run.EventLog
 	backend backend.Info
 	o       Options
+	journal
 
 	commands chan run.Command
 	paused   bool
-	state    string
-	rate     meter
-	lossEMA  float64
-	seen     int // steps in lossEMA
-	buckets  [Buckets]float64
-	counts   [Buckets]int
-	started  time.Time
-	saved    int64 // step of the last checkpoint, -1 before the first
+	meters
+	saving
 }
 
 // Options of a trainer.
 type Options struct {
 	OnEvent func(run.Event)                                                              // every event, as it is logged
+	OnLost  func(run.Event)                                                              // an event that could not be logged; it is what a screen that reads the log will miss
 	OnFrame func(name string, step int64, m image.Image, rows, cols int, caption string) // live pictures; must not block
-	Keep    int                                                                          // checkpoints that stay, 0 for three
+
+	Set             *data.Set                      // the images, if they are loaded already
+	Progress        func(done, total, skipped int) // of loading them
+	Stale           int                            // the process that trained the run before and was killed, 0 for none
+	AllowDataChange bool                           // go on although the images are not those of the start
 }
 
-// New prepares a run in folder: plans the memory, loads the latest checkpoint if there is one. It emits events from the start.
-func New(b backend.Backend, c *Config, set *data.Set, folder *run.Folder, o Options) (*Trainer, error) {
-	t := &Trainer{Config: c, Set: set, folder: folder, backend: b.Info(), o: o, commands: make(chan run.Command, 16), saved: -1, started: time.Now()}
-	if t.o.Keep == 0 {
-		t.o.Keep = 3
-	}
-	if set.Size != c.UNet.SampleSize || set.Channels != c.UNet.InChannels {
-		return nil, fmt.Errorf("train: the images are %dx%d with %d channels, the network wants %dx%d with %d", set.Size, set.Size, set.Channels, c.UNet.SampleSize, c.UNet.SampleSize, c.UNet.InChannels)
-	}
-	if set.N < 1 {
-		return nil, errors.New("train: the data set is empty")
-	}
+// New prepares a run in folder, whose lock the caller holds: loads the images, plans the memory, loads the latest checkpoint if
+// there is one. It emits events from the start; also that it failed, or that ctx asked for the end before there was a first step.
+func New(ctx context.Context, b backend.Backend, c *Config, folder *run.Folder, o Options) (*Trainer, error) {
+	t := &Trainer{Config: c, folder: folder, backend: b.Info(), o: o, commands: make(chan run.Command, 16), saving: saving{saved: -1}}
+	t.journal.o, t.journal.started = &t.o, time.Now()
 	var err error
 	var repaired string
 	if t.log, repaired, err = folder.OpenLog(); err != nil {
@@ -70,21 +56,48 @@ func New(b backend.Backend, c *Config, set *data.Set, folder *run.Folder, o Opti
 	if repaired != "" {
 		t.logf("warn", "%s", repaired)
 	}
-	if t.Step, err = NewStep(b, c, set.Pixels, set.N); err != nil {
+	if o.Stale != 0 {
+		t.logFault(&run.FaultStale, "info", "process %d, which trained this run before, ended without a word", o.Stale)
+	}
+	if err := t.prepare(ctx, b); err != nil {
+		reason := run.Failed
+		if ctx.Err() != nil { // a stop before the first step is a stop all the same
+			reason, err = run.Stopped, ctx.Err()
+		}
+		t.end(reason, err, nan)
+		if t.Step != nil {
+			err = errors.Join(err, t.Step.Close())
+		}
 		return nil, errors.Join(err, t.log.Close())
 	}
+	return t, nil
+}
+
+func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
+	if err := t.loadImages(ctx); err != nil {
+		return err
+	}
+	c, set := t.Config, t.Set
+	step, err := NewStep(b, c, set.Pixels, set.N)
+	if err != nil {
+		return err
+	}
+	t.Step, t.done = step, &step.Done
 	if err := t.resume(); err != nil {
-		return nil, errors.Join(err, t.log.Close())
+		return err
 	}
-	t.emit(run.Event{Kind: "start", Start: &run.Start{
-		Name: folder.Name(), Preset: c.Preset, Data: set.Name, Images: set.N, Size: set.Size, Channels: set.Channels, Batch: c.Batch, Steps: c.Steps,
-		T: c.Schedule.T, Schedule: c.Schedule.Kind, Parameters: t.Step.Params.Count(), MACs: nn.MACs(c.UNet), Seed: c.Seed,
-		Backend: t.backend.Backend, Device: t.device(), PlanBytes: t.Step.Bytes,
+	t.emit(run.Event{Kind: run.KindStart, Start: &run.Start{
+		Name: t.folder.Name(), Preset: c.Preset, Data: set.Name, Images: set.N, Size: set.Size, Channels: set.Channels, Batch: c.Batch, Steps: c.Steps,
+		T: c.Schedule.T, Schedule: c.Schedule.Kind, Parameters: step.Params.Count(), MACs: nn.MACs(c.UNet), Seed: c.Seed,
+		Backend: t.backend.Backend, Device: t.device(), PlanBytes: step.Bytes,
 	}})
+	if step.Done >= c.Steps {
+		t.logf("info", "all %d steps are done: --steps gives the run more", c.Steps)
+	}
 	for _, s := range set.Skipped {
 		t.logf("warn", "skipped %s", s)
 	}
-	return t, nil
+	return nil
 }
 
 func (t *Trainer) device() string {
@@ -95,175 +108,14 @@ func (t *Trainer) device() string {
 	return i.Device
 }
 
-// Do asks for something between two steps. It never blocks: a command too many is dropped.
-func (t *Trainer) Do(c run.Command) {
+// Do asks for something between two steps. It never blocks: a command too many is refused.
+func (t *Trainer) Do(c run.Command) error {
 	select {
 	case t.commands <- c:
+		return nil
 	default:
+		return errors.New("the trainer is busy with what it was asked for before: try again in a moment")
 	}
-}
-
-// emit logs an event and hands it on. A full disk must not stop the training: it is said, and tried again with the next event.
-func (t *Trainer) emit(e run.Event) {
-	e.V, e.Time = run.EventVersion, time.Now()
-	if t.Step != nil {
-		e.Step = t.Step.Done
-	}
-	if err := t.log.Append(e); err != nil && t.o.OnEvent != nil && e.Kind != "step" {
-		t.o.OnEvent(run.Event{V: run.EventVersion, Kind: "log", Time: e.Time, Step: e.Step, Log: &run.Log{Level: "error", Text: "the event log cannot be written: " + err.Error()}})
-	}
-	if t.o.OnEvent != nil {
-		t.o.OnEvent(e)
-	}
-}
-
-func (t *Trainer) logf(level, format string, a ...any) {
-	t.emit(run.Event{Kind: "log", Log: &run.Log{Level: level, Text: fmt.Sprintf(format, a...)}})
-}
-
-func (t *Trainer) setState(s string) {
-	if s != t.state {
-		t.state = s
-		t.emit(run.Event{Kind: "state", State: &run.State{Name: s}})
-	}
-}
-
-// Run trains until the configured number of steps, a stop command or ctx, then saves a checkpoint. It returns nil for all
-// three; the end event says which it was.
-func (t *Trainer) Run(ctx context.Context) error {
-	err := t.loop(ctx)
-	reason := "done"
-	switch {
-	case err != nil:
-		reason = "failed"
-	case t.Step.Done < t.Config.Steps:
-		reason = "stopped"
-	}
-	if err == nil && t.saved != t.Step.Done {
-		t.setState("checkpointing")
-		err = t.checkpoint()
-	}
-	end := &run.End{Reason: reason, Loss: run.Float(t.lossEMA), Seconds: run.Float(time.Since(t.started).Seconds())}
-	if err != nil {
-		end.Error = err.Error()
-		t.setState("failed")
-	} else {
-		t.setState(reason)
-	}
-	t.emit(run.Event{Kind: "end", End: end})
-	return errors.Join(err, t.log.Close(), t.Step.Close())
-}
-
-// errStop ends the loop as asked.
-var errStop = errors.New("stop")
-
-func (t *Trainer) loop(ctx context.Context) error {
-	every := func(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
-	nextSave := time.Now().Add(every(t.Config.CheckpointSeconds))
-	nextPreview := time.Now().Add(min(every(t.Config.Preview.Seconds)/4, 15*time.Second)) // the first one soon
-	for t.Step.Done < t.Config.Steps {
-		if err := t.obey(ctx); err != nil {
-			if errors.Is(err, errStop) {
-				return nil
-			}
-			return err
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		t.setState("running")
-		start := time.Now()
-		r, err := t.Step.Run(context.WithoutCancel(ctx))
-		if err != nil {
-			return err
-		}
-		if err := t.report(r, time.Since(start)); err != nil {
-			return err
-		}
-		if t.Config.CheckpointSeconds > 0 && time.Now().After(nextSave) {
-			t.saveAndSay()
-			nextSave = time.Now().Add(every(t.Config.CheckpointSeconds))
-		}
-		if t.Config.Preview.Seconds > 0 && time.Now().After(nextPreview) {
-			if err := t.preview(ctx); err != nil {
-				return err
-			}
-			nextPreview = time.Now().Add(every(t.Config.Preview.Seconds))
-		}
-	}
-	return t.preview(ctx)
-}
-
-// obey does what was asked for, and waits while paused.
-func (t *Trainer) obey(ctx context.Context) error {
-	for {
-		var c run.Command
-		if t.paused {
-			t.setState("paused")
-			select {
-			case c = <-t.commands:
-			case <-ctx.Done():
-				return nil
-			}
-		} else {
-			select {
-			case c = <-t.commands:
-			default:
-				return nil
-			}
-		}
-		switch c {
-		case run.Pause:
-			t.paused = !t.paused
-			t.rate.reset()
-		case run.SampleNow:
-			if err := t.preview(ctx); err != nil {
-				return err
-			}
-		case run.SaveCheckpoint:
-			t.saveAndSay()
-		case run.Stop:
-			t.setState("stopping")
-			return errStop
-		default:
-			t.logf("warn", "unknown command %q", c)
-		}
-	}
-}
-
-// report turns a step's result into an event. Numbers that are not finite end the run; the weights are as before the step.
-func (t *Trainer) report(r *Result, d time.Duration) error {
-	if r.Bad() {
-		t.Step.Done-- // the step changed nothing
-		return fmt.Errorf("train: step %d: loss %v, gradient norm %v: not a finite number; the weights are those of step %d: try a lower learning rate", t.Step.Done+1, r.Loss, r.GradNorm, t.Step.Done)
-	}
-	t.seen++
-	t.lossEMA += max(0.02, 1/float64(t.seen)) * (r.Loss - t.lossEMA) // a plain mean at first
-	for i, tt := range r.T {
-		k := tt * Buckets / t.Config.Schedule.T
-		if t.counts[k]++; t.counts[k] == 1 {
-			t.buckets[k] = float64(r.SampleLoss[i])
-		}
-		t.buckets[k] += max(0.02, 1/float64(t.counts[k])) * (float64(r.SampleLoss[i]) - t.buckets[k])
-	}
-	t.rate.add(d)
-	perStep := t.rate.seconds()
-	m := &run.Metrics{
-		Loss: run.Float(r.Loss), LossEMA: run.Float(t.lossEMA), LR: run.Float(r.LR), GradNorm: run.Float(r.GradNorm), Clipped: r.Clipped,
-		ImagesPerS: run.Float(float64(t.Config.Batch) / perStep), StepS: run.Float(perStep),
-		ETAS: run.Float(perStep * float64(t.Config.Steps-t.Step.Done)), EMADecay: run.Float(r.EMADecay),
-	}
-	if t.Step.Done%bucketsEvery == 0 {
-		m.Buckets = make([]run.Float, Buckets)
-		for k, v := range t.buckets {
-			m.Buckets[k] = run.Float(v)
-			if t.counts[k] == 0 {
-				m.Buckets[k] = run.Float(nan)
-			}
-		}
-	}
-	t.emit(run.Event{Kind: "step", Metrics: m})
-	return nil
 }
 
 // sampler is what previews are made with.

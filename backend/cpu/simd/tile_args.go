@@ -38,7 +38,8 @@ type GEMMArgs struct {
 //
 // for i < MR and j < NR: a tile of a weight gradient, with r over image rows
 // and p over the pixels of a row. Offsets and strides count float32 elements.
-// MR elements of X and NR elements of Y are read at every pixel.
+// MR elements of X and NR elements of Y may be read at every pixel, also where the caller needs fewer; XN and YN say how
+// many it needs, 0 all. The plain Go kernel reads no more than those.
 type OuterArgs struct {
 	X, Y    *float32 // base of the input and of the output's gradient, NHWC
 	XRows   *int     // [Rows] offset of each row's first pixel from X
@@ -49,4 +50,5 @@ type OuterArgs struct {
 	YStride int      // from one pixel of Y to the next
 	C       *float32 // [MR, NR] contiguous
 	Acc     bool     // add to what C holds
+	XN, YN  int      // elements of X and Y that matter, 0 for MR and NR
 }

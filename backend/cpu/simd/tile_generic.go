@@ -94,8 +94,13 @@ func outerGeneric(args *OuterArgs) {
 		}
 	}
 	yrows := unsafe.Slice(args.YRows, args.Rows)
+	edge := args.XN > 0 && args.XN < genericMR || args.YN > 0 && args.YN < genericNR
 	for r, xrow := range unsafe.Slice(args.XRows, args.Rows) {
 		yrow := yrows[r]
+		if edge {
+			outerEdge(&tile, args, xrow, yrow)
+			continue
+		}
 		for i := 0; i < genericMR; i += 3 {
 			for j := 0; j < genericNR; j += 2 {
 				outer3x2((*[3][genericNR]float32)(tile[i:]), j, args, xrow+i, yrow+j)
@@ -104,6 +109,29 @@ func outerGeneric(args *OuterArgs) {
 	}
 	for i := range tile {
 		copy(c[i*genericNR:], tile[i][:])
+	}
+}
+
+// outerEdge adds the products of the XN channels of X at xoff with the YN of Y at yoff, over args.P pixels. Others may be
+// another task's to write.
+func outerEdge(c *[genericMR][genericNR]float32, args *OuterArgs, xoff, yoff int) {
+	xn, yn := args.XN, args.YN
+	if xn == 0 {
+		xn = genericMR
+	}
+	if yn == 0 {
+		yn = genericNR
+	}
+	for range args.P {
+		y := vec(args.Y, yoff, yn)
+		for i, xv := range vec(args.X, xoff, xn) {
+			row := c[i][:yn]
+			for j, yv := range y {
+				row[j] += xv * yv
+			}
+		}
+		xoff += args.XStride
+		yoff += args.YStride
 	}
 }
 

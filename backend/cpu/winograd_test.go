@@ -1,0 +1,227 @@
+package cpu_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/backend/conformance"
+	"github.com/ddpm-tui/ddpm-tui/backend/cpu"
+	"github.com/ddpm-tui/ddpm-tui/backend/cpu/simd"
+	"github.com/ddpm-tui/ddpm-tui/backend/graph"
+	"github.com/ddpm-tui/ddpm-tui/backend/plan"
+	"github.com/ddpm-tui/ddpm-tui/backend/rng"
+)
+
+// A conv3x3 is a 3x3 convolution of stride 1: images, extent, channels in and out.
+type conv3x3 struct{ n, h, w, in, out int }
+
+func (c conv3x3) String() string {
+	return fmt.Sprintf("%dx%d@%dx%d batch %d", c.in, c.out, c.h, c.w, c.n)
+}
+
+func (c conv3x3) attrs() backend.Conv {
+	return backend.Conv{KH: 3, KW: 3, Stride: 1, Top: 1, Left: 1, Bottom: 1, Right: 1, H: c.h, W: c.w}
+}
+
+// types are the inputs of op.
+func (c conv3x3) types(op string) []graph.Type {
+	x, dy, w := graph.F32(c.n, c.h, c.w, c.in), graph.F32(c.n, c.h, c.w, c.out), graph.F32(c.out, 3, 3, c.in)
+	switch op {
+	case "conv2d":
+		return []graph.Type{x, w, graph.F32(c.out)}
+	case "conv2d_data":
+		return []graph.Type{dy, w}
+	}
+	return []graph.Type{x, dy}
+}
+
+// operation finds an op by its name.
+func operation(name string) *graph.Op {
+	for _, op := range graph.Ops() {
+		if op.Name == name {
+			return op
+		}
+	}
+	panic(name)
+}
+
+// inputs are normal, the kernel scaled to keep their size.
+func (c conv3x3) inputs(op string) [][]float32 {
+	var in [][]float32
+	for i, t := range c.types(op) {
+		v := make([]float32, t.Shape.Elems())
+		rng.Normals(v, 1, rng.StreamSample, uint32(i), 0)
+		if i == 1 && op != "conv2d_weight" {
+			for j := range v {
+				v[j] /= float32(math.Sqrt(float64(9 * c.in)))
+			}
+		}
+		in = append(in, v)
+	}
+	return in
+}
+
+// program compiles op between arena values, as a network's are, so that the planner may give them halos.
+func (c conv3x3) program(tb testing.TB, b *cpu.Backend, op string) (e backend.Executable, out backend.Buffer) {
+	tb.Helper()
+	var at []int
+	size := 0
+	for _, t := range c.types(op) {
+		at = append(at, size)
+		size += (t.Bytes() + 63) &^ 63
+	}
+	g, err := graph.Build(func(g *graph.Graph) {
+		var in []*graph.Value
+		for i, t := range c.types(op) {
+			v := graph.State("in", at[i], t, "")
+			if t.Shape[0] == c.n && len(t.Shape) == 4 {
+				v = g.Scale(v, 1, 0)
+			}
+			in = append(in, v)
+		}
+		graph.Keep(g.Apply(operation(op), c.attrs(), in...)[0], "out", 0)
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p, _, err := plan.Compile(g, plan.Options{Name: op, Planner: b, Reuse: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, s := range p.Buffers {
+		buf, err := b.NewBuffer(s.Bytes)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if err := p.Bind(s.Name, buf); err != nil {
+			tb.Fatal(err)
+		}
+		switch s.Name {
+		case "in":
+			for i, v := range c.inputs(op) {
+				raw := make([]byte, 0, 4*len(v))
+				for _, f := range v {
+					raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(f))
+				}
+				if err := buf.Write(at[i], raw); err != nil {
+					tb.Fatal(err)
+				}
+			}
+		case "out":
+			out = buf
+		case plan.Arena:
+			if err := buf.Write(0, bytes.Repeat([]byte{0xFF}, s.Bytes)); err != nil { // NaNs
+				tb.Fatal(err)
+			}
+		}
+	}
+	if e, err = b.Compile(p); err != nil {
+		tb.Fatal(err)
+	}
+	return e, out
+}
+
+// result runs op once.
+func (c conv3x3) result(t *testing.T, o cpu.Options, op string) []byte {
+	t.Helper()
+	b, err := cpu.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	e, out := c.program(t, b, op)
+	if err := e.Run(context.Background(), 1); err != nil {
+		t.Fatal(err)
+	}
+	p := make([]byte, out.Size())
+	if err := out.Read(0, p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// reference is op in float64.
+func (c conv3x3) reference(op string) []float64 {
+	var in []*graph.Tensor
+	for i, t := range c.types(op) {
+		x := graph.NewTensor(t)
+		for j, v := range c.inputs(op)[i] {
+			x.Data[j] = float64(v)
+		}
+		in = append(in, x)
+	}
+	types, err := operation(op).Infer(c.attrs(), c.types(op))
+	if err != nil {
+		panic(err)
+	}
+	y := graph.NewTensor(types[0])
+	operation(op).Ref(c.attrs(), in, []*graph.Tensor{y})
+	return y.Data
+}
+
+// rms is the relative error of a result.
+func rms(got []byte, want []float64) float64 {
+	var off, all float64
+	for i, w := range want {
+		d := float64(math.Float32frombits(binary.LittleEndian.Uint32(got[4*i:]))) - w
+		off, all = off+d*d, all+w*w
+	}
+	return math.Sqrt(off / all)
+}
+
+// TestWinograd: Winograd's form is taken where it should be, is as exact as it should be, and does not depend on the workers.
+func TestWinograd(t *testing.T) {
+	t.Setenv(cpu.ExactEnv, "")
+	for _, c := range []struct {
+		conv3x3
+		fast bool
+	}{
+		{conv3x3{3, 8, 12, 32, 48}, true},  // tiles of one image among those of another
+		{conv3x3{1, 36, 36, 16, 16}, true}, // two blocks of tiles
+		{conv3x3{5, 4, 4, 16, 80}, true},   // one tile an image, a part of a panel
+		{conv3x3{2, 16, 16, 64, 192}, true},
+		{conv3x3{2, 8, 8, 144, 32}, true},
+		{conv3x3{8, 8, 8, 160, 224}, true}, // few tiles, two and a half parts
+		{conv3x3{2, 6, 8, 32, 32}, false},
+		{conv3x3{1, 4, 8, 32, 32}, false},
+		{conv3x3{2, 8, 8, 3, 32}, false},
+		{conv3x3{1, 8, 8, 512, 256}, false}, // the kernel is larger than the work
+	} {
+		for _, op := range []string{"conv2d", "conv2d_data", "conv2d_weight"} {
+			want := c.reference(op)
+			for _, l := range simd.Supported() {
+				t.Run(fmt.Sprintf("%s/%v/%v", op, c, l), func(t *testing.T) {
+					got := c.result(t, cpu.Options{Level: l.String(), Threads: 1}, op)
+					direct := c.result(t, cpu.Options{Level: l.String(), Threads: 1, Exact: true}, op)
+					if fast := !bytes.Equal(got, direct); fast != c.fast {
+						t.Errorf("takes Winograd's form: %v, want %v", fast, c.fast)
+					}
+					e := rms(got, want)
+					t.Logf("relative rms error %.3g, direct %.3g", e, rms(direct, want))
+					if !(e <= 2e-6) {
+						t.Errorf("relative rms error %.3g, want at most 2e-6", e)
+					}
+					if !bytes.Equal(got, c.result(t, cpu.Options{Level: l.String(), Threads: 3}, op)) {
+						t.Error("three workers give other bits")
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestExactConformance(t *testing.T) {
+	b, err := cpu.New(cpu.Options{Exact: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := conformance.Err(conformance.Check(context.Background(), b, "conv2d")); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
+)
+
+// A job is a run to be trained: what train and resume share.
+type job struct {
+	backend, every string
+	steps          int64
+	threads, keep  int
+	headless, json bool
+	allowChange    bool // of the images
+
+	given   func(flag string) bool
+	cadence cadence
+	created bool // the folder is new: it goes if nothing comes of it
+}
+
+// cadence is when checkpoints are written: every so many seconds or, if not 0, steps.
+type cadence struct {
+	seconds float64
+	steps   int64
+}
+
+func (j *job) flags(fl *pflag.FlagSet) {
+	fl.Int64Var(&j.steps, "steps", 0, "steps in all")
+	fl.StringVar(&j.every, "checkpoint-every", "", "time or steps between checkpoints: 5m, 90s, 1000 (default 5m)")
+	fl.IntVar(&j.keep, "keep", 0, "checkpoints that stay (default 3)")
+	fl.BoolVar(&j.allowChange, "allow-data-change", false, "go on although the images changed since the run was started")
+	fl.IntVar(&j.threads, "threads", 0, "workers (0: one a processor)")
+	fl.BoolVar(&j.headless, "headless", false, "no screen: stay in the foreground and print plain progress lines")
+	fl.BoolVar(&j.json, "json", false, "no screen: one JSON object a step")
+	fl.StringVar(&j.backend, "backend", "auto", "what computes: auto or cpu")
+}
+
+// check refuses wrong flags before anything is made.
+func (j *job) check(c *cobra.Command) error {
+	j.given = c.Flags().Changed
+	if j.given("steps") && j.steps < 1 {
+		return fmt.Errorf("--steps %d: want at least 1", j.steps)
+	}
+	if j.given("keep") && j.keep < 1 {
+		return fmt.Errorf("--keep %d: want at least 1", j.keep)
+	}
+	if j.given("checkpoint-every") {
+		var err error
+		if j.cadence, err = parseCadence(j.every); err != nil {
+			return err
+		}
+	}
+	if err := checkBackend(j.backend, j.threads); err != nil {
+		return err
+	}
+	return screen(c, "").CheckImages()
+}
+
+// parseCadence reads a duration or a number of steps.
+func parseCadence(s string) (cadence, error) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n > 0 {
+		return cadence{steps: n}, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= time.Second && d <= 10000*time.Hour {
+		return cadence{seconds: d.Seconds()}, nil
+	}
+	return cadence{}, fmt.Errorf("--checkpoint-every %q: want a time of a second or more, such as 5m or 1h30m, or a number of steps, such as 1000", s)
+}
+
+// change makes a configuration what the flags say.
+func (j *job) change(cfg *train.Config) {
+	if j.given("steps") {
+		cfg.Steps = j.steps
+	}
+	if j.given("keep") {
+		cfg.CheckpointKeep = j.keep
+	}
+	if j.given("checkpoint-every") {
+		cfg.CheckpointSeconds, cfg.CheckpointSteps = j.cadence.seconds, j.cadence.steps
+	}
+}
+
+// configuration is that of a run, changed as the flags say, in its folder too. The caller holds the lock.
+func (j *job) configuration(folder *run.Folder) (*train.Config, error) {
+	cfg := new(train.Config)
+	if err := folder.ReadConfig(cfg); err != nil {
+		return nil, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", folder.Path("config.json"), err)
+	}
+	j.change(cfg)
+	if err := cfg.Validate(); err != nil {
+		return nil, usageError{err}
+	}
+	if j.given("steps") || j.given("keep") || j.given("checkpoint-every") {
+		return cfg, folder.WriteConfig(cfg)
+	}
+	return cfg, nil
+}
+
+// start trains with a screen, plain lines or JSON.
+func (j *job) start(c *cobra.Command, folder *run.Folder) error {
+	if j.json || j.headless || !onTerminal() {
+		return j.foreground(c, folder)
+	}
+	return j.watch(c, folder)
+}
+
+// foreground trains and prints lines. When nobody reads them any more the run ends as after Ctrl-C: its steps are worth more than
+// its words.
+func (j *job) foreground(c *cobra.Command, folder *run.Folder) error {
+	ctx, cancel := context.WithCancel(c.Context())
+	defer cancel()
+	out, errs := c.OutOrStdout(), c.ErrOrStderr()
+	show := jsonEvents(&guarded{out, cancel}, errs)
+	if !j.json {
+		show = plainEvents(&guarded{out, cancel}, errs)
+	}
+	o := train.Options{OnEvent: show, Progress: progressLine(errs)}
+	return j.run(ctx, folder, o, func(*train.Trainer) {
+		if !j.json {
+			fmt.Fprintf(&guarded{out, cancel}, "run %s: Ctrl-C saves a checkpoint and ends\n", folder.Dir())
+		}
+	})
+}
+
+// run trains in this process. ready is called when the first step is next.
+func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, ready func(*train.Trainer)) error {
+	lock, err := folder.Lock()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Unlock() }() // the process's end gives it back too
+	cfg, err := j.configuration(folder)
+	if err != nil {
+		return err
+	}
+	b, err := openBackend(j.backend, j.threads)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = b.Close() }() // its memory is this process's
+	o.AllowDataChange, o.Stale = j.allowChange, lock.Stale
+	t, err := train.New(ctx, b, cfg, folder, o)
+	if err != nil {
+		stopped := ctx.Err() != nil && errors.Is(err, ctx.Err())
+		switch {
+		case stopped && j.created:
+			err = errors.New("stopped before the first step: no run was kept")
+		case stopped:
+			return nil // the run is as it was
+		}
+		if j.created {
+			err = errors.Join(err, folder.Discard())
+		}
+		return err
+	}
+	ready(t)
+	return t.Run(ctx)
+}
+
+// guarded is a writer that calls a function when its reader has gone away. A full disk is no reason to end: that passes.
+type guarded struct {
+	io.Writer
+	failed func()
+}
+
+func (g *guarded) Write(p []byte) (int, error) {
+	n, err := g.Writer.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		g.failed()
+	}
+	return n, err
+}

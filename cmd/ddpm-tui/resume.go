@@ -1,0 +1,32 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+)
+
+func newResume() *cobra.Command {
+	var j job
+	c := &cobra.Command{
+		Use: "resume RUN", Short: "Go on with a run from its latest checkpoint", Args: args(1, 1),
+		Long: `Go on with a run from its latest checkpoint; a damaged one is named, and the one before it is used. On the same processor the
+result is that of a run that was never interrupted, bit for bit, whatever the number of threads.
+
+--steps is the new total. What else the run's numbers depend on stays as it was.`,
+		Example: `  ddpm-tui resume runs/avatars32
+  ddpm-tui resume runs/avatars32 --steps 20000`,
+	}
+	j.flags(c.Flags())
+	c.RunE = func(c *cobra.Command, a []string) error {
+		if err := j.check(c); err != nil {
+			return usageError{err}
+		}
+		folder, err := run.Open(a[0])
+		if err != nil {
+			return err
+		}
+		return j.start(c, folder)
+	}
+	return c
+}

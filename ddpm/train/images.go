@@ -1,0 +1,92 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/data"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+)
+
+// sayEvery is the time between two lines about how far reading the images is.
+const sayEvery = 2 * time.Second
+
+// A DataChangedError says that the images are not those that the run was started with.
+type DataChangedError struct {
+	Data    string
+	Was, Is string // hashes of names and sizes
+}
+
+func (e *DataChangedError) Error() string {
+	name := e.Data
+	if name == "" {
+		name = "the images in the program"
+	}
+	return fmt.Sprintf("%s changed since the run was started (the hash of names and sizes was %.12s, now it is %.12s): bring back what was there, or go on with what there is: --allow-data-change",
+		name, e.Was, e.Is)
+}
+
+// Fault implements what run.FaultOf looks for.
+func (e *DataChangedError) Fault() *run.Fault { return &run.FaultData }
+
+// loadImages loads the images that the configuration names, and holds them to what they were at the start.
+func (t *Trainer) loadImages(ctx context.Context) error {
+	c := t.Config
+	o := data.Options{Size: c.UNet.SampleSize, Channels: c.UNet.InChannels, Progress: t.readingProgress()}
+	t.Set = t.o.Set
+	if t.Set == nil {
+		if c.DataHash != "" { // reading may take minutes: look at the names first
+			is, err := data.Fingerprint(ctx, c.Data, o)
+			if err != nil {
+				return err
+			}
+			if err := t.checkData(is); err != nil {
+				return err
+			}
+		}
+		var err error
+		if t.Set, err = data.Load(ctx, c.Data, o); err != nil {
+			return err
+		}
+	}
+	set := t.Set
+	if set.Size != c.UNet.SampleSize || set.Channels != c.UNet.InChannels {
+		return fmt.Errorf("train: the images are %dx%d with %d channels, the network wants %dx%d with %d", set.Size, set.Size, set.Channels, c.UNet.SampleSize, c.UNet.SampleSize, c.UNet.InChannels)
+	}
+	if set.N < 1 {
+		return errors.New("train: the data set is empty")
+	}
+	return t.checkData(set.Hash)
+}
+
+// checkData compares the images with those of the start, and keeps what they are.
+func (t *Trainer) checkData(is string) error {
+	c := t.Config
+	switch {
+	case c.DataHash == is:
+		return nil
+	case c.DataHash == "": // a new run
+	case t.o.AllowDataChange:
+		t.logFault(&run.FaultData, "warn", "the images changed since the run was started; going on with what there is, as --allow-data-change says")
+	default:
+		return &DataChangedError{Data: c.Data, Was: c.DataHash, Is: is}
+	}
+	c.DataHash = is
+	return t.folder.WriteConfig(c)
+}
+
+// readingProgress says now and then how far reading is: with many images the screen has nothing else to show.
+func (t *Trainer) readingProgress() func(done, total, skipped int) {
+	last := time.Now()
+	return func(done, total, skipped int) {
+		if t.o.Progress != nil {
+			t.o.Progress(done, total, skipped)
+		}
+		if now := time.Now(); now.Sub(last) > sayEvery {
+			last = now
+			t.logf("info", "reading images: %d of %d, %d skipped", done, total, skipped)
+		}
+	}
+}

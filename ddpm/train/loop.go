@@ -1,0 +1,109 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+)
+
+// Run trains until the configured number of steps, a stop command or ctx, then saves a checkpoint. It returns nil for all
+// three; the end event says which it was.
+func (t *Trainer) Run(ctx context.Context) error {
+	err := t.loop(ctx)
+	done := t.Step.Done >= t.Config.Steps
+	switch {
+	case err == nil:
+		err = t.saveLast(ctx, done)
+	case errors.As(err, new(*NotFiniteError)):
+		err = t.saveGood(err)
+	}
+	reason := run.Stopped
+	switch {
+	case err != nil:
+		reason = run.Failed
+	case done:
+		reason = run.Done
+	}
+	t.end(reason, err, t.lossEMA)
+	return errors.Join(err, t.log.Close(), t.Step.Close())
+}
+
+// errStop ends the loop as asked.
+var errStop = errors.New("stop")
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+func (t *Trainer) loop(ctx context.Context) error {
+	t.saveAt = time.Now().Add(seconds(t.Config.CheckpointSeconds))
+	nextPreview := time.Now().Add(min(seconds(t.Config.Preview.Seconds)/4, 15*time.Second)) // the first one soon
+	for t.Step.Done < t.Config.Steps {
+		if err := t.obey(ctx); err != nil {
+			if errors.Is(err, errStop) {
+				return nil
+			}
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		t.setState("running")
+		start := time.Now()
+		r, err := t.Step.Run(context.WithoutCancel(ctx))
+		if err != nil {
+			return &DeviceError{Step: t.Step.Done + 1, Device: t.device(), Err: err}
+		}
+		if r.Bad() {
+			return t.notFinite(r)
+		}
+		t.report(r, time.Since(start))
+		if t.saveDue() {
+			t.saveAndSay()
+		}
+		if t.Config.Preview.Seconds > 0 && time.Now().After(nextPreview) {
+			if err := t.preview(ctx); err != nil {
+				return err
+			}
+			nextPreview = time.Now().Add(seconds(t.Config.Preview.Seconds))
+		}
+	}
+	return t.preview(ctx)
+}
+
+// obey does what was asked for, and waits while paused.
+func (t *Trainer) obey(ctx context.Context) error {
+	for {
+		var c run.Command
+		if t.paused {
+			t.setState("paused")
+			select {
+			case c = <-t.commands:
+			case <-ctx.Done():
+				return nil
+			}
+		} else {
+			select {
+			case c = <-t.commands:
+			default:
+				return nil
+			}
+		}
+		switch c {
+		case run.Pause:
+			t.paused = !t.paused
+			t.rate.reset()
+		case run.SampleNow:
+			if err := t.preview(ctx); err != nil {
+				return err
+			}
+		case run.SaveCheckpoint:
+			t.saveAndSay()
+		case run.Stop:
+			t.setState("stopping")
+			return errStop
+		default:
+			t.logf("warn", "unknown command %q", c)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+)
+
+// A NotFiniteError is a step whose loss or gradient is NaN or infinite. It has changed no weights.
+type NotFiniteError struct {
+	Step           int64 // the step, from 1
+	Loss, GradNorm float64
+	First          *BadValue // nil where it could not be found out
+}
+
+// A BadValue is where the first value that is not finite came from.
+type BadValue struct {
+	Op, Label string
+	Value     float64
+	Bad, Of   int // how many values of the output are bad, and how many there are
+}
+
+func (e *NotFiniteError) Error() string {
+	first := ""
+	if b := e.First; b != nil {
+		first = fmt.Sprintf("; the first bad value is %v, of %s at %s (%d of %d values)", b.Value, b.Op, b.Label, b.Bad, b.Of)
+	}
+	return fmt.Sprintf("step %d: loss %v, gradient norm %v: not a finite number%s; the run stops at step %d: start anew with a lower learning rate (optimizer.lr in the --config file)",
+		e.Step, e.Loss, e.GradNorm, first, e.Step-1)
+}
+
+// Fault implements what run.FaultOf looks for.
+func (e *NotFiniteError) Fault() *run.Fault { return &run.FaultNotFinite }
+
+// A DeviceError is a step that the device could not do.
+type DeviceError struct {
+	Step   int64
+	Device string
+	Err    error
+}
+
+func (e *DeviceError) Error() string {
+	return fmt.Sprintf("step %d: the device failed (%s): %v: resume the run to go on from its last checkpoint, with --backend cpu if the device does not come back", e.Step, e.Device, e.Err)
+}
+func (e *DeviceError) Unwrap() error { return e.Err }
+
+// Fault implements what run.FaultOf looks for.
+func (e *DeviceError) Fault() *run.Fault { return &run.FaultDevice }
+
+// notFinite goes back to before the step that r is of, which changed no weights, and replays it to find the first bad value.
+func (t *Trainer) notFinite(r *Result) error {
+	e := &NotFiniteError{Step: t.Step.Done, Loss: r.Loss, GradNorm: r.GradNorm}
+	before := t.Step.Done - 1
+	if err := t.Step.setDone(before); err != nil {
+		return errors.Join(e, err)
+	}
+	first, err := t.Step.FirstBad()
+	if err != nil {
+		t.logf("warn", "the step could not be replayed to find the first bad value: %v", err)
+	}
+	e.First = first
+	return errors.Join(e, t.Step.setDone(before))
+}
+
+// errFound ends a replay.
+var errFound = errors.New("found")
+
+// FirstBad runs the next step and looks at what every operation of it writes. It returns nil if all is finite, or if the backend
+// cannot be looked into. The state is then that after the step, if it was good, or before it; the step counter is for the caller
+// to set.
+func (s *Step) FirstBad() (*BadValue, error) {
+	in, ok := s.exec.(backend.Inspector)
+	if !ok {
+		return nil, fmt.Errorf("this backend runs programs only whole")
+	}
+	var first *BadValue
+	err := in.Inspect(func(step *backend.Step) error {
+		for _, v := range step.Out {
+			if v.Absent() || v.DType != backend.F32 {
+				continue
+			}
+			b, err := s.bad(v)
+			if err != nil {
+				return err
+			}
+			if b != nil {
+				b.Op, b.Label = step.Op, step.Label
+				first = b
+				return errFound
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errFound) {
+		return nil, err
+	}
+	return first, nil
+}
+
+// bad counts the values of a view that are not finite; nil if there are none. Its halo, all zeros, is looked at too.
+func (s *Step) bad(v backend.View) (*BadValue, error) {
+	start, bytes := v.Span()
+	p := make([]float32, bytes/4)
+	if err := s.Memory.ReadView(s.program, v.Buffer, start, p); err != nil {
+		return nil, err
+	}
+	b := &BadValue{Of: v.Shape.Elems()}
+	for _, x := range p {
+		if f := float64(x); math.IsNaN(f) || math.IsInf(f, 0) {
+			if b.Bad++; b.Bad == 1 {
+				b.Value = f
+			}
+		}
+	}
+	if b.Bad == 0 {
+		return nil, nil
+	}
+	return b, nil
+}
