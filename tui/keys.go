@@ -61,6 +61,11 @@ func footer(th theme, table []binding, w int) string {
 
 // helpBlock lists the key table in a box in the middle, in two columns where one is too long.
 func helpBlock(th theme, table []binding, notes []string, w, h int) block {
+	return tableBlock(th, "keys", table, notes, w, h)
+}
+
+// tableBlock is helpBlock with a title.
+func tableBlock(th theme, title string, table []binding, notes []string, w, h int) block {
 	keyW, helpW := 0, 0
 	for _, b := range table {
 		keyW, helpW = max(keyW, width(keyList(b))), max(helpW, width(b.help))
@@ -82,7 +87,9 @@ func helpBlock(th theme, table []binding, notes []string, w, h int) block {
 			lines = append(lines, row(b))
 		}
 	}
-	lines = append(lines, "")
+	if len(notes) > 0 {
+		lines = append(lines, "")
+	}
 	for _, n := range notes {
 		lines = append(lines, " "+th.dim.Paint(n))
 	}
@@ -90,7 +97,7 @@ func helpBlock(th theme, table []binding, notes []string, w, h int) block {
 	for _, l := range lines {
 		boxW = max(boxW, width(l))
 	}
-	box := frame(th, th.accent, "keys", "", min(w, boxW+4), min(h, len(lines)+2), func(w, h int) block { return text(w, h, lines...) })
+	box := frame(th, th.accent, title, "", min(w, boxW+4), min(h, len(lines)+2), func(w, h int) block { return text(w, h, lines...) })
 	return centre(box, w, h)
 }
 

@@ -50,6 +50,7 @@ type training struct {
 	captions map[string]string
 	frames   map[string]int64 // step by name
 	closed   bool             // the source has ended
+	asking   bool             // how to stop
 	stopping bool             // we asked for the end
 	exit     bool             // and leave when it has come
 	pictures []Frame          // new, not hung yet
@@ -111,7 +112,7 @@ func (t *training) update(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			t.note(time.Now(), "error", fmt.Sprintf("%s: %s", msg.command, clean(msg.err.Error())))
 			if msg.command == run.Stop {
-				t.stopping = false
+				t.stopping, t.exit = false, false
 			}
 		}
 	}
@@ -120,7 +121,7 @@ func (t *training) update(msg tea.Msg) tea.Cmd {
 
 // ended is called when the source is closed: the screen stays, unless the person has asked to leave.
 func (t *training) ended() tea.Cmd {
-	t.closed = true
+	t.closed, t.asking = true, false
 	if t.exit {
 		return quit
 	}
@@ -143,16 +144,16 @@ func (t *training) send(c run.Command) tea.Cmd {
 	return func() tea.Msg { return sentMsg{c, t.src.Send(c)} }
 }
 
-// leave asks the trainer to save and stop, and leaves when it has; a second key leaves at once.
+// leave leaves a trainer in another process to itself. One in this process it asks to save and stop, and leaves when it has; a
+// second key leaves at once.
 func (t *training) leave(byKey bool) tea.Cmd {
-	if t.closed || t.stopping && byKey {
+	if t.closed || t.remote() != nil || t.stopping && byKey {
 		return quit
 	}
 	if t.stopping {
 		return nil
 	}
-	t.stopping, t.exit = true, true
-	return t.send(run.Stop)
+	return t.stop()
 }
 
 func (t *training) typing() bool { return false }
@@ -177,6 +178,9 @@ func (t *training) hang(g *gallery) {
 }
 
 func (t *training) table() []binding {
+	if t.asking {
+		return t.answers()
+	}
 	open := func(tab int) func() tea.Cmd {
 		return func() tea.Cmd { t.tab = tab; return nil }
 	}
@@ -194,11 +198,15 @@ func (t *training) table() []binding {
 			binding{keys: []string{"p"}, name: pause, help: "pause, or go on", do: ask(run.Pause)},
 			binding{keys: []string{"s"}, name: "sample", help: "make samples now", do: ask(run.SampleNow)},
 			binding{keys: []string{"c"}, name: "checkpoint", help: "save a checkpoint now", do: ask(run.SaveCheckpoint)},
+			binding{keys: []string{"Q"}, help: "stop training (asks)", do: t.ask},
 		)
 	}
-	leaving := "save a checkpoint and leave; twice leaves at once"
-	if t.closed {
+	quits, leaving := "quit", "save a checkpoint and leave; twice leaves at once"
+	switch {
+	case t.closed:
 		leaving = "leave"
+	case t.remote() != nil:
+		quits, leaving = "detach", "leave; training goes on"
 	}
 	return append(keys,
 		binding{keys: []string{"tab"}, name: "next tab", help: "next tab", do: func() tea.Cmd { t.tab = (t.tab + 1) % tabs; return nil }},
@@ -211,6 +219,6 @@ func (t *training) table() []binding {
 		binding{keys: []string{"down", "j"}, help: "scroll the log on", do: back(-1)},
 		binding{keys: []string{"pgup"}, help: "a page back", do: func() tea.Cmd { return back(max(1, t.page-1))() }},
 		binding{keys: []string{"pgdown"}, help: "a page on", do: func() tea.Cmd { return back(-max(1, t.page-1))() }},
-		binding{keys: []string{"q"}, name: "quit", help: leaving, do: func() tea.Cmd { return t.leave(true) }},
+		binding{keys: []string{"q"}, name: quits, help: leaving, do: func() tea.Cmd { return t.leave(true) }},
 	)
 }

@@ -17,6 +17,9 @@ const (
 // draw draws the screen without its footer.
 func (t *training) draw(s surface) block {
 	t.hang(s.g)
+	if t.asking {
+		return t.question(s)
+	}
 	if s.w < smallW || s.h+1 < smallH {
 		return t.drawSmall(s)
 	}

@@ -27,22 +27,24 @@ const benchImages = 256
 
 // benchResult is the JSON of a bench. FLOPs are 2 MACs an image for a forward pass and 6 for a training step.
 type benchResult struct {
-	Backend   string  `json:"backend"`
-	Device    string  `json:"device"`
-	ISA       string  `json:"isa"`
-	Config    string  `json:"config"`
-	Batch     int     `json:"batch"`
-	Mode      string  `json:"mode"`
-	Threads   int     `json:"threads"`
-	Iters     int     `json:"iters"`
-	Params    int     `json:"params"`
-	BestS     float64 `json:"best_s"`
-	MedianS   float64 `json:"median_s"`
-	ImagesPS  float64 `json:"images_per_s"` // at the best time, as the peer counts
-	MACs      int64   `json:"macs_per_image"`
-	GFLOPS    float64 `json:"gflops"`
-	PlanBytes int64   `json:"plan_bytes"`
-	Checksum  string  `json:"checksum"` // of the output, or of the weights after training
+	Backend   string    `json:"backend"`
+	Device    string    `json:"device"`
+	ISA       string    `json:"isa"`
+	Exact     bool      `json:"exact"`
+	Config    string    `json:"config"`
+	Batch     int       `json:"batch"`
+	Mode      string    `json:"mode"`
+	Threads   int       `json:"threads"`
+	Iters     int       `json:"iters"`
+	Params    int       `json:"params"`
+	BestS     float64   `json:"best_s"`
+	MedianS   float64   `json:"median_s"`
+	ImagesPS  float64   `json:"images_per_s"` // at the best time, as the peer counts
+	MACs      int64     `json:"macs_per_image"`
+	GFLOPS    float64   `json:"gflops"`
+	PlanBytes int64     `json:"plan_bytes"`
+	Checksum  string    `json:"checksum"`      // of the output, or of the weights after training
+	Ops       []*opTime `json:"ops,omitempty"` // with mode op, the costliest first
 }
 
 func newBench() *cobra.Command {
@@ -59,7 +61,7 @@ func newBench() *cobra.Command {
 	iters := f.Int("iters", 8, "timed runs, after one that is not")
 	threads := f.Int("threads", 0, "workers (0: one a processor)")
 	asJSON := f.Bool("json", false, "print one JSON object")
-	which := backendFlag(c)
+	which, exact := backendFlag(c), exactFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		cfg, err := train.PresetConfig(train.DefaultPreset)
 		if err != nil {
@@ -84,13 +86,13 @@ func newBench() *cobra.Command {
 		if err := cfg.Validate(); err != nil {
 			return err
 		}
-		b, err := openBackend(*which, *threads)
+		b, err := openBackend(*which, *threads, *exact)
 		if err != nil {
 			return err
 		}
 		defer b.Close()
 		r := benchResult{
-			Backend: b.Info().Backend, Device: b.Info().Device, ISA: b.Info().ISA, Config: name, Batch: cfg.Batch, Mode: *mode, Threads: b.Info().Threads,
+			Backend: b.Info().Backend, Device: b.Info().Device, ISA: b.Info().ISA, Config: name, Batch: cfg.Batch, Mode: *mode, Exact: *exact, Threads: b.Info().Threads,
 			Iters: *iters, Params: nn.ParamCount(cfg.UNet), MACs: nn.MACs(cfg.UNet),
 		}
 		var exec backend.Executable
@@ -257,13 +259,8 @@ func printOps(out io.Writer, e backend.Executable, b backend.Backend, r benchRes
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].S > list[j].S })
 	if asJSON {
-		enc := json.NewEncoder(out)
-		for _, o := range list {
-			if err := enc.Encode(o); err != nil {
-				return err
-			}
-		}
-		return nil
+		r.Ops = list
+		return json.NewEncoder(out).Encode(r)
 	}
 	fmt.Fprintf(out, "%s, batch %d, one training step on %s (%s, %d threads); peak %.0f GFLOP/s\n", r.Config, r.Batch, r.Device, r.ISA, r.Threads, peak/1e9)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)

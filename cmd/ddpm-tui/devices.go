@@ -29,15 +29,19 @@ func checkBackend(name string, threads int) error {
 }
 
 // openBackend opens the backend that --backend names. This build has the processor; auto takes it.
-func openBackend(name string, threads int) (backend.Backend, error) {
+func openBackend(name string, threads int, exact bool) (backend.Backend, error) {
 	if err := checkBackend(name, threads); err != nil {
 		return nil, usageError{err}
 	}
-	return cpu.New(cpu.Options{Threads: threads})
+	return cpu.New(cpu.Options{Threads: threads, Exact: exact})
 }
 
 func backendFlag(c *cobra.Command) *string {
 	return c.Flags().String("backend", "auto", "what computes: auto or cpu")
+}
+
+func exactFlag(c *cobra.Command) *bool {
+	return c.Flags().Bool("exact", false, "direct convolutions instead of Winograd's: slower, with a third of the rounding error")
 }
 
 func newDevices() *cobra.Command {
@@ -47,8 +51,9 @@ func newDevices() *cobra.Command {
 	}
 	check := c.Flags().Bool("check", false, "run the conformance suite: every operation against its float64 reference")
 	asJSON := c.Flags().Bool("json", false, "print one JSON object a device")
+	exact := exactFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		b, err := openBackend("cpu", 0)
+		b, err := openBackend("cpu", 0, *exact)
 		if err != nil {
 			return err
 		}
@@ -60,9 +65,16 @@ func newDevices() *cobra.Command {
 		}
 		peak := simd.PeakFlops(b.(*cpu.Backend).Level(), 0.05) * float64(i.Threads) / 1e9
 		if *asJSON {
-			return json.NewEncoder(out).Encode(map[string]any{
+			facts := map[string]any{
 				"backend": i.Backend, "device": i.Device, "isa": i.ISA, "isas": levels, "threads": i.Threads, "memory": i.Memory, "formats": i.Formats, "peak_gflops": peak,
-			})
+			}
+			var wrong error
+			if *check {
+				results := checkAll(c.Context(), b)
+				wrong = conformance.Err(results)
+				facts["checks"], facts["right"] = len(results), wrong == nil
+			}
+			return errors.Join(json.NewEncoder(out).Encode(facts), wrong)
 		}
 		fmt.Fprintf(out, "cpu   %s\n", i.Device)
 		fmt.Fprintf(out, "      instruction set  %s (of %s; %s=NAME lowers it)\n", i.ISA, strings.Join(levels, ", "), simd.LevelEnv)
@@ -78,11 +90,15 @@ func newDevices() *cobra.Command {
 	return c
 }
 
+func checkAll(ctx context.Context, b backend.Backend) []conformance.Result {
+	return append(conformance.Check(ctx, b, ""), conformance.Memory(b)...)
+}
+
 func checkDevice(ctx context.Context, c *cobra.Command, b backend.Backend) error {
 	out := c.OutOrStdout()
 	fmt.Fprintln(out)
 	start := time.Now()
-	results := append(conformance.Check(ctx, b, ""), conformance.Memory(b)...)
+	results := checkAll(ctx, b)
 	if err := conformance.Print(out, results); err != nil {
 		return err
 	}

@@ -42,6 +42,9 @@ func home(c *cobra.Command, _ []string) error {
 	}
 	switch choice.Action {
 	case tui.ActionOpen:
+		if choice.Run.State == run.Running || choice.Run.State == run.Done {
+			return sub("attach", "--images", images, "--", choice.Run.Dir)
+		}
 		return sub("resume", "--images", images, "--", choice.Run.Dir)
 	case tui.ActionSample:
 		return sub("sample", "--images", images, "-o", filepath.Join(choice.Run.Dir, "grid.png"), "--", choice.Run.Dir)

@@ -140,7 +140,7 @@ func TestBench(t *testing.T) {
 	for mode, perMAC := range map[string]float64{"train": 6, "fwd": 2} {
 		out := bench("--mode", mode, "--threads", "2", "--json")
 		r := decode[benchResult](t, out)[0]
-		want := "backend batch best_s checksum config device gflops images_per_s isa iters macs_per_image median_s mode params plan_bytes threads"
+		want := "backend batch best_s checksum config device exact gflops images_per_s isa iters macs_per_image median_s mode params plan_bytes threads"
 		if got := keys(t, out); got != want {
 			t.Errorf("%s: the fields are %s", mode, got)
 		}
@@ -159,7 +159,7 @@ func TestBench(t *testing.T) {
 
 	// By operation: the shares make a whole.
 	sum, seen := 0.0, map[string]bool{}
-	ops := decode[opTime](t, bench("--mode", "op", "--threads", "1", "--json"))
+	ops := decode[benchResult](t, bench("--mode", "op", "--threads", "1", "--json"))[0].Ops
 	for _, o := range ops {
 		if seen[o.Op] || o.Calls < 1 || !(o.S >= 0) || o.GFLOPS < 0 || o.GBS < 0 {
 			t.Errorf("%+v", o)

@@ -22,6 +22,8 @@ type job struct {
 	steps          int64
 	threads, keep  int
 	headless, json bool
+	noDetach       bool
+	isDetached     bool // this is the trainer that the screen's process started
 	allowChange    bool // of the images
 
 	given   func(flag string) bool
@@ -43,6 +45,7 @@ func (j *job) flags(fl *pflag.FlagSet) {
 	fl.IntVar(&j.threads, "threads", 0, "workers (0: one a processor)")
 	fl.BoolVar(&j.headless, "headless", false, "no screen: stay in the foreground and print plain progress lines")
 	fl.BoolVar(&j.json, "json", false, "no screen: one JSON object a step")
+	fl.BoolVar(&j.noDetach, "no-detach", false, "train in the screen's process, which ends with its terminal (after a checkpoint)")
 	fl.StringVar(&j.backend, "backend", "auto", "what computes: auto or cpu")
 }
 
@@ -112,10 +115,15 @@ func (j *job) configuration(folder *run.Folder) (*train.Config, error) {
 
 // start trains with a screen, plain lines or JSON.
 func (j *job) start(c *cobra.Command, folder *run.Folder) error {
-	if j.json || j.headless || !onTerminal() {
+	switch {
+	case j.isDetached:
+		return j.detached(c, folder)
+	case j.json || j.headless || !onTerminal():
 		return j.foreground(c, folder)
+	case j.noDetach || !canDetach:
+		return j.watch(c, folder)
 	}
-	return j.watch(c, folder)
+	return j.detach(c, folder)
 }
 
 // foreground trains and prints lines. When nobody reads them any more the run ends as after Ctrl-C: its steps are worth more than
@@ -123,21 +131,24 @@ func (j *job) start(c *cobra.Command, folder *run.Folder) error {
 func (j *job) foreground(c *cobra.Command, folder *run.Folder) error {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
-	out, errs := c.OutOrStdout(), c.ErrOrStderr()
-	show := jsonEvents(&guarded{out, cancel}, errs)
+	out, errs := &guarded{c.OutOrStdout(), cancel}, c.ErrOrStderr()
+	show := jsonEvents(out, errs)
 	if !j.json {
-		show = plainEvents(&guarded{out, cancel}, errs)
+		show = plainEvents(out, errs, 2*time.Second)
 	}
 	o := train.Options{OnEvent: show, Progress: progressLine(errs)}
-	return j.run(ctx, folder, o, func(*train.Trainer) {
+	return j.run(ctx, folder, o, nil, func(*train.Trainer) {
 		if !j.json {
-			fmt.Fprintf(&guarded{out, cancel}, "run %s: Ctrl-C saves a checkpoint and ends\n", folder.Dir())
+			fmt.Fprintf(out, "run %s: Ctrl-C saves a checkpoint and ends\n", folder.Dir())
 		}
 	})
 }
 
-// run trains in this process. ready is called when the first step is next.
-func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, ready func(*train.Trainer)) error {
+// run trains in this process. began is called when the run is this process's and viewers can come, ready when the first step is
+// next; both may be nil.
+func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, began func(), ready func(*train.Trainer)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	lock, err := folder.Lock()
 	if err != nil {
 		return err
@@ -147,11 +158,16 @@ func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, read
 	if err != nil {
 		return err
 	}
-	b, err := openBackend(j.backend, j.threads)
+	b, err := openBackend(j.backend, j.threads, cfg.Exact)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = b.Close() }() // its memory is this process's
+	live, closeSocket := listen(folder, cancel, &o)
+	defer closeSocket()
+	if began != nil {
+		began()
+	}
 	o.AllowDataChange, o.Stale = j.allowChange, lock.Stale
 	t, err := train.New(ctx, b, cfg, folder, o)
 	if err != nil {
@@ -167,7 +183,10 @@ func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, read
 		}
 		return err
 	}
-	ready(t)
+	live.Store(t)
+	if ready != nil {
+		ready(t)
+	}
 	return t.Run(ctx)
 }
 

@@ -42,8 +42,9 @@ func jsonEvents(w, errs io.Writer) func(run.Event) {
 	}
 }
 
-// plainEvents prints a line now and then: every step at first, every few seconds later. What a person should know goes to errs.
-func plainEvents(w, errs io.Writer) func(run.Event) {
+// plainEvents prints a line now and then: every step at first, and then every so often (0: every step). What a person should know
+// goes to errs.
+func plainEvents(w, errs io.Writer, often time.Duration) func(run.Event) {
 	var last time.Time
 	var total int64
 	return func(e run.Event) {
@@ -55,7 +56,7 @@ func plainEvents(w, errs io.Writer) func(run.Event) {
 				s.Name, s.Images, s.Size, s.Size, s.Data, s.Batch, float64(s.Parameters)/1e6, float64(s.MACs)/1e9, s.T, s.Schedule)
 			fmt.Fprintf(w, "on %s %s, %s of memory planned\n", s.Backend, s.Device, model.Bytes(s.PlanBytes))
 		case e.Metrics != nil:
-			if e.Step > 3 && time.Since(last) < 2*time.Second && e.Step != total {
+			if e.Step > 3 && time.Since(last) < often && e.Step != total {
 				return
 			}
 			last = time.Now()

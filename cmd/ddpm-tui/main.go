@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
 
 // Exit codes.
@@ -29,6 +31,7 @@ func main() {
 		ends = append(ends, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), ends...)
+	context.AfterFunc(ctx, stop)                            // a second signal ends at once
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // an error of the write instead of the end: a run must be saved
 	code := execute(ctx, os.Args[1:])
 	stop()
@@ -47,9 +50,22 @@ func execute(ctx context.Context, args []string) int {
 		err = errors.New("stopped before the end")
 	}
 	fmt.Fprintf(os.Stderr, "ddpm-tui: %v\n", err)
+	return exitCode(err)
+}
+
+// exitCode is what the command ends with: 2 for a wrong command line, the code of the fault that an error is (see run.Faults), and 1
+// for what is none.
+func exitCode(err error) int {
 	var u usageError
-	if errors.As(err, &u) {
+	var other *codedError
+	fault := run.FaultOf(err)
+	switch {
+	case errors.As(err, &u):
 		return exitUsage
+	case errors.As(err, &other):
+		return other.code
+	case fault != nil && fault.Exit != 0:
+		return fault.Exit
 	}
 	return exitFail
 }
@@ -78,7 +94,7 @@ Without a command it opens the home screen: the runs in ./runs, and a new run.`,
 		return usageError{fmt.Errorf("%w: see %s --help", err, c.CommandPath())}
 	})
 	root.PersistentFlags().String("images", "auto", "pictures in the terminal: auto, sixel, blocks, 256, ascii or off")
-	root.AddCommand(newTrain(), newResume(), newRuns(), newSample(), newData(), newPresets(), newDevices(), newBench(), newVersion())
+	root.AddCommand(newTrain(), newResume(), newAttach(), newRuns(), newStop(), newSample(), newData(), newPresets(), newDevices(), newBench(), newVersion())
 	return root
 }
 

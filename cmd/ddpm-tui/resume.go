@@ -18,6 +18,8 @@ result is that of a run that was never interrupted, bit for bit, whatever the nu
   ddpm-tui resume runs/avatars32 --steps 20000`,
 	}
 	j.flags(c.Flags())
+	c.Flags().BoolVar(&j.isDetached, detachedFlag, false, "train for the screen that started this")
+	_ = c.Flags().MarkHidden(detachedFlag) // it is there
 	c.RunE = func(c *cobra.Command, a []string) error {
 		if err := j.check(c); err != nil {
 			return usageError{err}

@@ -31,6 +31,7 @@ type sampleFlags struct {
 	eta                      float64
 	seed                     uint64
 	raw, headless, json      bool
+	exact                    *bool
 	output, gif              string
 }
 
@@ -61,6 +62,7 @@ denoising as it happens. The same seed gives the same images, whatever -n and --
 	fl.BoolVar(&f.headless, "headless", false, "no screen: plain progress lines")
 	fl.BoolVar(&f.json, "json", false, "no screen: one JSON object a line")
 	fl.StringVar(&f.backend, "backend", "auto", "what computes: auto or cpu")
+	f.exact = exactFlag(c)
 	c.RunE = func(c *cobra.Command, a []string) error { return f.sample(c, a[0]) }
 	return c
 }
@@ -108,7 +110,7 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 	if _, err := ddpm.NewSampler(req.Sampler, t.Schedule, req.Options); err != nil {
 		return usageError{err}
 	}
-	b, err := openBackend(f.backend, f.threads)
+	b, err := openBackend(f.backend, f.threads, *f.exact)
 	if err != nil {
 		return err
 	}

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// training opens the screen of a training that does not end by itself.
+// training opens the screen of a training in the same process, which does not end by itself.
 func training(t *testing.T, dir string) *terminal {
 	t.Helper()
-	term := open(t, dir, false, "train", pictures(), "--preset", "tiny", "--run", "r", "--steps", "100000", "--threads", "1")
+	term := open(t, dir, false, "train", pictures(), "--preset", "tiny", "--run", "r", "--steps", "100000", "--threads", "1", "--no-detach")
 	term.until("RUNNING", "loss by timestep", "samples", "quit")
 	return term
 }
@@ -161,7 +161,9 @@ func TestScreenHomeToTraining(t *testing.T) {
 	term.press("\x1b[C") // right of avatars32
 	term.press("\t-set\r")
 	term.until("RUNNING", "step")
-	term.press("q")
+	term.press("Q")
+	term.until("stop training?")
+	term.press("s")
 	term.end(exitOK)
 	made := filepath.Join(dir, "runs", "tiny")
 	list := events(t, made)

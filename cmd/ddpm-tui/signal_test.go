@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
 
 // A trainer is a training process in the background.
@@ -104,7 +106,7 @@ func TestSignalSavesACheckpoint(t *testing.T) {
 
 			for _, args := range [][]string{{"--run", "r", "--steps", "9"}, {"--run", filepath.Join(dir, "r")}} {
 				r := invoke(t, dir, append([]string{"train", "--headless"}, args...)...)
-				if r.code != 1 || !strings.Contains(r.stderr, strconv.Itoa(tr.cmd.Process.Pid)) || r.stdout != "" {
+				if r.code != run.FaultBusy.Exit || !strings.Contains(r.stderr, strconv.Itoa(tr.cmd.Process.Pid)) || r.stdout != "" {
 					t.Errorf("a second trainer: exit code %d, it should name process %d\n%s%s", r.code, tr.cmd.Process.Pid, r.stdout, r.stderr)
 				}
 			}

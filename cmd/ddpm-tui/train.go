@@ -21,6 +21,7 @@ type trainFlags struct {
 	preset, config, run string
 	batch, size         int
 	seed                uint64
+	exact               *bool
 }
 
 func newTrain() *cobra.Command {
@@ -43,6 +44,7 @@ same as resume.`,
 	fl.IntVar(&f.batch, "batch", 0, "images a step")
 	fl.IntVar(&f.size, "size", 0, "pixels a side")
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of weights, noise and order")
+	f.exact = exactFlag(c)
 	f.flags(fl)
 	c.RunE = func(c *cobra.Command, a []string) error { return f.train(c, a) }
 	return c
@@ -54,7 +56,7 @@ func (f *trainFlags) train(c *cobra.Command, a []string) error {
 		return usageError{err}
 	}
 	if f.run != "" && run.IsRun(f.run) {
-		for _, name := range []string{"preset", "config", "batch", "size", "seed"} {
+		for _, name := range []string{"preset", "config", "batch", "size", "seed", "exact"} {
 			if c.Flags().Changed(name) {
 				return usageError{fmt.Errorf("%s holds a run already, whose configuration stays: leave --%s out, or choose another --run", f.run, name)}
 			}
@@ -125,6 +127,9 @@ func (f *trainFlags) configure(c *cobra.Command, source string) (*train.Config, 
 	}
 	if changed("seed") {
 		cfg.Seed = f.seed
+	}
+	if changed("exact") {
+		cfg.Exact = *f.exact
 	}
 	f.change(&cfg)
 	if err := cfg.Validate(); err != nil {

@@ -258,7 +258,7 @@ func TestNotANumber(t *testing.T) {
 	r := invoke(t, dir, "train", "--run", "r", "--steps", "1000", "--json")
 	steps := decode[stepLine](t, r.stdout)
 	last := steps[len(steps)-1].Step
-	if want := fmt.Sprintf("step %d:", last+1); r.code != 1 || !strings.Contains(r.stderr, want) || !strings.Contains(r.stderr, "not a finite number") {
+	if want := fmt.Sprintf("step %d:", last+1); r.code != run.FaultNotFinite.Exit || !strings.Contains(r.stderr, "the first bad value is") || !strings.Contains(r.stderr, want) || !strings.Contains(r.stderr, "not a finite number") {
 		t.Errorf("exit code %d, want %q in %q", r.code, want, r.stderr)
 	}
 	list := events(t, filepath.Join(dir, "r"))
@@ -268,5 +268,5 @@ func TestNotANumber(t *testing.T) {
 	if info := run.List(dir); len(info) != 1 || info[0].State != run.Failed {
 		t.Errorf("the listing says %+v", info)
 	}
-	must(t, dir, "sample", "r", "-n", "1", "--sampling-steps", "1", "--headless") // from step 1
+	must(t, dir, "sample", "r", "-n", "1", "--sampling-steps", "1", "--headless") // from the step before
 }

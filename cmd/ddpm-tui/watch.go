@@ -25,9 +25,6 @@ func (s *source) Events() <-chan run.Event { return s.events }
 func (s *source) Frames() <-chan tui.Frame { return s.frames }
 func (s *source) Send(c run.Command) error { return s.send(c) }
 
-// errEarly answers commands before the first step.
-var errEarly = errors.New("the trainer is still starting: try again in a moment")
-
 // watch trains with the screen in the same process.
 func (j *job) watch(c *cobra.Command, folder *run.Folder) error {
 	ctx, cancel := context.WithCancel(c.Context())
@@ -62,7 +59,10 @@ func (j *job) watch(c *cobra.Command, folder *run.Folder) error {
 	go func() {
 		defer close(s.frames)
 		defer close(s.events)
-		err := j.run(ctx, folder, o, trainer.Store)
+		if !canDetach {
+			s.events <- run.Event{V: run.EventVersion, Kind: run.KindLog, Time: time.Now(), Log: &run.Log{Level: "warn", Text: "this system cannot train in the background: the run ends, after a checkpoint, with this screen"}}
+		}
+		err := j.run(ctx, folder, o, nil, trainer.Store)
 		if err != nil && !ended {
 			s.events <- run.Event{V: run.EventVersion, Kind: run.KindEnd, Time: time.Now(), End: &run.End{Reason: run.Failed, Error: err.Error()}}
 		}

@@ -126,6 +126,29 @@ func (f *Folder) Locked() (pid int, ok bool) {
 	return pid, true
 }
 
+// Signal sends a signal to the process that trains in the folder, if that is on
+// this machine.
+func (f *Folder) Signal(s os.Signal) error {
+	pid, ok := f.Locked()
+	if !ok {
+		return fmt.Errorf("%s is not being trained", f.dir)
+	}
+	file, err := os.Open(f.Path(lockName))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	_, host := holder(file)
+	if name, _ := os.Hostname(); host != name || pid < 1 {
+		return fmt.Errorf("%s is being trained on %s: ask for it there", f.dir, strconv.QuoteToGraphic(host))
+	}
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	return p.Signal(s)
+}
+
 // holder reads who holds, or held, the lock.
 func holder(file *os.File) (pid int, host string) {
 	data := make([]byte, 300)

@@ -31,6 +31,7 @@ type Config struct {
 	Steps      int64               `json:"steps"`
 	Seed       uint64              `json:"seed"`
 	Preview    Preview             `json:"preview"`
+	Exact      bool                `json:"exact,omitempty"` // direct convolutions instead of Winograd's
 
 	CheckpointSeconds float64 `json:"checkpoint_seconds"` // time between checkpoints; with both 0 there is one at the end
 	CheckpointSteps   int64   `json:"checkpoint_steps"`   // steps between checkpoints; if not 0 the time does not count

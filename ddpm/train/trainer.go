@@ -39,6 +39,7 @@ type Options struct {
 	Set             *data.Set                      // the images, if they are loaded already
 	Progress        func(done, total, skipped int) // of loading them
 	Stale           int                            // the process that trained the run before and was killed, 0 for none
+	Notes           []run.Log                      // what there is to say at the start
 	AllowDataChange bool                           // go on although the images are not those of the start
 }
 
@@ -55,6 +56,9 @@ func New(ctx context.Context, b backend.Backend, c *Config, folder *run.Folder, 
 	t.setState("starting")
 	if repaired != "" {
 		t.logf("warn", "%s", repaired)
+	}
+	for _, n := range o.Notes {
+		t.logf(n.Level, "%s", n.Text)
 	}
 	if o.Stale != 0 {
 		t.logFault(&run.FaultStale, "info", "process %d, which trained this run before, ended without a word", o.Stale)
