@@ -30,14 +30,16 @@ shoot() {
 	cp -r "$run" "$work/demo"
 	(cd "$work" && exec xterm -ti vt340 -tn xterm-256color -fa 'DejaVu Sans Mono' -fs 9 -bw 0 -b 4 -bg '#0f1115' -fg '#d8dee9' \
 		-xrm 'XTerm*numColorRegisters: 256' -xrm 'XTerm*maxGraphicSize: 2000x2000' -xrm 'XTerm*scrollBar: false' \
-		-geometry "$size" -T "$name" -e "$@") &
+		-geometry "$size" -e "$@") &
 	term=$!
 	sleep "$seconds"
+	window=$(xdotool search --onlyvisible --class XTerm | head -1) # the display has no other
+	[ -n "$window" ] || { echo "$name: the terminal did not open" >&2; exit 1; }
 	for k in $keys; do
-		xdotool key --window "$(xdotool search --name "^$name\$" | head -1)" "$k" 2>/dev/null || xdotool key "$k"
+		xdotool key --window "$window" "$k"
 		sleep 1
 	done
-	import -window "$(xdotool search --name "^$name\$" | head -1)" "$out/$name.png"
+	import -window "$window" "$out/$name.png"
 	kill $term 2>/dev/null || true
 	wait $term 2>/dev/null || true
 	rm -rf "$work/demo"

@@ -144,11 +144,11 @@ func (r *benchResult) train(ctx context.Context, b backend.Backend, c *train.Con
 	if err := r.time(ctx, step, 6, s.Executable()); err != nil {
 		return nil, err
 	}
-	st, err := s.Snapshot()
+	weights, err := s.Weights()
 	if err != nil {
 		return nil, err
 	}
-	r.Checksum = checksum(st.Params)
+	r.Checksum = checksum(weights)
 	return s.Executable(), nil
 }
 

@@ -193,26 +193,35 @@ type State struct {
 
 // Restore puts the step into a state.
 func (s *Step) Restore(st State) error {
-	zero := make([]float32, s.Params.Elems())
-	if st.M == nil {
-		st.M = zero
-	}
-	if st.V == nil {
-		st.V = zero
-	}
 	if st.EMA == nil {
 		st.EMA = st.Params
 	}
-	for _, err := range []error{
-		model.Write(s.Memory, bufParams, 0, st.Params), model.Write(s.Memory, bufEMA, 0, st.EMA),
-		model.Write(s.Memory, bufM, 0, st.M), model.Write(s.Memory, bufV, 0, st.V),
-		s.setDone(st.Steps),
-	} {
-		if err != nil {
+	for name, v := range map[string][]float32{bufParams: st.Params, bufEMA: st.EMA, bufM: st.M, bufV: st.V} {
+		if err := s.write(name, v); err != nil {
+			return err
+		}
+	}
+	return s.setDone(st.Steps)
+}
+
+// write puts v, or zeros if it is nil, into a flat buffer.
+func (s *Step) write(name string, v []float32) error {
+	if v != nil {
+		return model.Write(s.Memory, name, 0, v)
+	}
+	zeros := make([]float32, min(s.Params.Elems(), 1<<16)) // large models: not all at once
+	for at := 0; at < s.Params.Elems(); at += len(zeros) {
+		if err := model.Write(s.Memory, name, 4*at, zeros[:min(len(zeros), s.Params.Elems()-at)]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Weights reads the parameters alone.
+func (s *Step) Weights() ([]float32, error) {
+	w := make([]float32, s.Params.Elems())
+	return w, model.Read(s.Memory, bufParams, 0, w)
 }
 
 // setDone says how many steps are done, and so which the next one is.
