@@ -42,6 +42,7 @@ shoot() {
 	import -window "$window" "$out/$name.png"
 	kill $term 2>/dev/null || true
 	wait $term 2>/dev/null || true
+	"$bin" stop "$work/demo" >/dev/null 2>&1 || true # training outlives its screen
 	rm -rf "$work/demo"
 	echo "$out/$name.png"
 }

@@ -104,7 +104,7 @@ func (e *NewerError) Fault() *Fault { return &FaultNewer }
 type DiskError struct{ Err error }
 
 func (e *DiskError) Error() string {
-	return e.Err.Error() + ": make room, or make the folder writable, then resume the run: it goes on from the checkpoint before"
+	return "make room, or make the folder writable, then resume the run, which goes on from the checkpoint before: " + e.Err.Error()
 }
 func (e *DiskError) Unwrap() error { return e.Err }
 

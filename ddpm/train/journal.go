@@ -27,7 +27,7 @@ func (j *journal) emit(e run.Event) {
 	if err := j.append(e); err != nil {
 		if j.lost++; j.lost == 1 {
 			j.hand(run.Event{V: e.V, Kind: run.KindLog, Time: e.Time, Step: e.Step, Log: &run.Log{
-				Level: "error", Fault: run.FaultDisk.Name, Text: fmt.Sprintf("the event log cannot be written, training goes on: %v: make room, or make the folder writable", err),
+				Level: "error", Fault: run.FaultDisk.Name, Text: fmt.Sprintf("make room, or make the folder writable: training goes on, but the event log cannot be written: %v", err),
 			}}, true)
 		}
 		j.hand(e, true)

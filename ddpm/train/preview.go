@@ -62,8 +62,12 @@ func (t *Trainer) preview(ctx context.Context) error {
 		Sampler: p.Sampler, Steps: p.Steps, Seed: t.Config.Seed, Seconds: run.Float(time.Since(start).Seconds()),
 	}
 	if err := errors.Join(WritePNG(t.folder.Path(e.Samples), grid), WritePNG(t.folder.Path(e.Trajectory), line)); err != nil {
-		t.logf("error", "the preview of step %d could not be written: %v", t.Step.Done, err)
+		if !t.unseen {
+			t.logFault(&run.FaultDisk, "error", "make room, or make the folder writable: the preview of step %d could not be written: %v", t.Step.Done, err)
+		}
+		t.unseen = true
 	} else {
+		t.unseen = false
 		t.emit(run.Event{Kind: "preview", Preview: e})
 	}
 	t.setState(before)

@@ -53,7 +53,7 @@ func (t *Trainer) checkpoint(retry string) error {
 	}
 	c, err := t.folder.Save(s, keep)
 	if err != nil {
-		c.Error += "; the one before it is whole: make room, or make the folder writable" + retry
+		c.Error = "make room, or make the folder writable: " + c.Error + "; the one before it is whole" + retry
 	}
 	t.emit(run.Event{Kind: run.KindCheckpoint, Checkpoint: &c})
 	t.failed = err != nil

@@ -26,6 +26,7 @@ type Trainer struct {
 
 	commands chan run.Command
 	paused   bool
+	unseen   bool // the last preview could not be written, which has been said
 	meters
 	saving
 }
