@@ -60,7 +60,7 @@ func (p *progress) apply(e run.Event) {
 		if c := e.Checkpoint; c.Error != "" {
 			p.note(e.Time, "error", "checkpoint failed: "+clean(c.Error))
 		} else {
-			p.note(e.Time, "info", fmt.Sprintf("saved %s (%s)", clean(c.Path), bytes(c.Bytes)))
+			p.note(e.Time, "info", fmt.Sprintf("saved %s (%s in %.2f s)", clean(c.Path), bytes(c.Bytes), c.Seconds))
 		}
 	case e.State != nil:
 		p.state = clean(e.State.Name)

@@ -46,7 +46,7 @@ func newTheme(dark, mono bool, back color.Color) theme {
 	fg := func(light, dark string) chart.Ink {
 		return ink(ansi.Style{}.ForegroundColor(pick(lipgloss.Color(light), lipgloss.Color(dark))))
 	}
-	t.dim = fg("#5f6872", "#8b949e")
+	t.dim = fg("#5f6872", "#8a8a8a") // grey also where there are 16 colours
 	t.border = fg("#b4bcc4", "#48515b")
 	t.accent = fg("#0072b2", "#56b4e9")
 	t.raw = fg("#9cc3dc", "#2f5f7d")

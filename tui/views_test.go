@@ -36,7 +36,7 @@ func TestTrainingFacts(t *testing.T) {
 					"evil �[31mname", "step 300")
 			}
 			if size[1] >= 40 {
-				want = append(want, "clip 2%", "noise → image", "saved runs/a/step-300 (33.0 MiB)")
+				want = append(want, "clip 2%", "noise → image", "saved runs/a/step-300 (33.0 MiB in 0.00 s)")
 			}
 			for _, f := range want {
 				if !strings.Contains(all, f) {

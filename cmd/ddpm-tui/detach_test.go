@@ -267,3 +267,27 @@ func TestStopKill(t *testing.T) {
 		t.Errorf("it does not say %q:\n%s", want, out)
 	}
 }
+
+// Without a socket, as on another machine that shares the disk, a run is watched from its log alone.
+func TestAttachToTheLogAlone(t *testing.T) {
+	long(t)
+	dir := t.TempDir()
+	tr := background(t, dir, nil, pictures(), "--preset", "tiny", "--run", "r", "--steps", "100000")
+	tr.until(1)
+	if err := os.RemoveAll(filepath.Join(dir, "r", run.SocketName)); err != nil {
+		t.Fatal(err)
+	}
+	term := open(t, dir, false, "attach", "r")
+	term.until("RUNNING", "samples at step", "▀▀▀▀", "loss by timestep")
+	term.press("p")
+	term.until("no trainer listens here")
+	if out := must(t, dir, "stop", "r"); !strings.Contains(out, "stopped at step") { // with a signal
+		t.Error(out)
+	}
+	term.until("STOPPED")
+	term.press("q")
+	term.end(exitOK)
+	if code := tr.wait(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
