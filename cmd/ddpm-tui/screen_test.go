@@ -72,7 +72,7 @@ func TestScreenTrainToTheEnd(t *testing.T) {
 	long(t)
 	dir := t.TempDir()
 	term := open(t, dir, false, "train", "--preset", "tiny", "--steps", "30")
-	term.until("DONE", "30/30", "ddpm-tui sample runs/tiny", "samples at step 30", "▀▀▀▀")
+	term.until("DONE", "30/30", "ddpm-tui sample runs/tiny", "▀▀▀▀") // the log has few lines here: what it says before may be gone
 	term.frame("tiny", "quit")
 	term.press("q")
 	term.end(exitOK)
