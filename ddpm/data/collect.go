@@ -60,8 +60,10 @@ func (c *collector) add(r result) error {
 	s := r.slab
 	first := len(c.pixels) / c.picture
 	c.grow(len(s.pix))
-	// The number of files was checked before; a record file holds more than one picture.
-	if int64(len(c.pixels)+len(s.pix)) > c.l.opt.MaxBytes && (c.l.opt.MaxImages == 0 || c.whole < c.l.opt.MaxImages) {
+	// The number of files was checked before; a record file holds more than one picture. What fits when it is cut to
+	// MaxImages is never refused: files end in any order, so a few pictures past it may lie here for a while.
+	limit := int64(c.l.opt.MaxImages) * int64(c.picture)
+	if int64(len(c.pixels)+len(s.pix)) > c.l.opt.MaxBytes && (limit == 0 || limit > c.l.opt.MaxBytes) {
 		return c.l.tooBig(first + s.n)
 	}
 	c.pixels = append(c.pixels, s.pix...)
