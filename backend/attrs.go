@@ -31,7 +31,16 @@ type (
 		Limit  int // timesteps: T; indices: images in the set
 		Batch  int // images of a whole step, on all devices
 		Flip   bool
+		Crop   int // largest shift in pixels, either way
 	}
+	// Dropout sets elements to zero with probability P. First, a multiple of 4, is the number of a sample's first element: no two
+	// places of a network share numbers.
+	Dropout struct {
+		P     float32
+		First uint32
+	}
+	// PowerEMA is an average of the weights whose memory grows with the run: t^Gamma is the weight of what was there at step t.
+	PowerEMA struct{ Gamma float32 }
 )
 
 // The words of the control buffer (u32), which the host writes and Advance counts up.
@@ -55,7 +64,17 @@ const (
 	HypClip  // largest global gradient norm, 0 for none
 	HypEMA   // largest EMA decay
 	HypEMAPower
-	HypWords = 16
+	HypLRKind  // how the learning rate goes on after the warm-up: one of the LR constants
+	HypLRSteps // the step at which it has reached its floor
+	HypLRFloor // of the rate, what is left then
+	HypWords   = 16
+)
+
+// The courses of the learning rate after the warm-up.
+const (
+	LRConstant = iota
+	LRCosine   // half a wave from 1 to the floor
+	LRLinear
 )
 
 // The words of the scalars (f32) that the schedule op works out for the optimizer.

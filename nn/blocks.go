@@ -10,6 +10,9 @@ type builder struct {
 	cfg    *UNetConfig
 	path   string
 	temb   *graph.Value // SiLU of the time (and class) embedding: [N,1,1,4 C0], shared by all resnets
+
+	control *graph.Value // nil where nothing is dropped out
+	dropped int          // elements of a sample that dropout has numbered
 }
 
 // in runs f inside a module.
@@ -81,8 +84,8 @@ func (b *builder) sum(x, h *graph.Value, factor float64) *graph.Value {
 // resnet is a residual block that learns of the time. x: [N,H,W,I], y: [N,H',W',out]:
 //
 //	h = conv1(resize(SiLU(norm1(x))))
-//	h = conv2(SiLU(norm2(h + proj(temb))))             time scale shift "default"
-//	h = conv2(SiLU(norm2(h)(1 + scale) + shift))       "scale_shift": scale, shift = proj(temb)
+//	h = conv2(drop(SiLU(norm2(h + proj(temb)))))             time scale shift "default"
+//	h = conv2(drop(SiLU(norm2(h)(1 + scale) + shift)))       "scale_shift": scale, shift = proj(temb)
 //	y = (shortcut(resize(x)) + h) / factor
 //
 // resize halves or doubles the image in the blocks that change the resolution and is nil elsewhere; shortcut is a 1x1
@@ -102,12 +105,22 @@ func (b *builder) resnet(name string, x *graph.Value, out int, factor float64, r
 			h = b.AddRow(h, b.linear("time_emb_proj", b.temb, out))
 			h = b.norm("norm2", h, groups, true)
 		}
-		h = b.conv("conv2", h, out, 1, same)
+		h = b.conv("conv2", b.drop(h), out, 1, same)
 		if x.Shape[3] != out {
 			x = b.pointwise("conv_shortcut", ConvWeight, x, out)
 		}
 		return b.sum(x, h, factor)
 	})
+}
+
+// drop is dropout, in training. x, y: [N,H,W,C]
+func (b *builder) drop(x *graph.Value) *graph.Value {
+	if b.control == nil || b.cfg.Dropout == 0 {
+		return x
+	}
+	y := b.Dropout(x, b.control, float32(b.cfg.Dropout), uint32(b.dropped))
+	b.dropped += (x.Shape[1:].Elems() + 3) / 4 * 4
+	return y
 }
 
 // attention lets the pixels of an image look at each other. x, y: [N,H,W,C]; groups is 0 for no norm.

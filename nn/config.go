@@ -31,8 +31,8 @@ type UNetConfig struct {
 	DownsampleType      string  `json:"downsample_type"`        // conv or resnet, of attention blocks; plain ones use conv
 	UpsampleType        string  `json:"upsample_type"`
 
-	ActFn             string  `json:"act_fn"` // silu
-	Dropout           float64 `json:"dropout"`
+	ActFn             string  `json:"act_fn"`  // silu
+	Dropout           float64 `json:"dropout"` // in training, before each resnet's second convolution
 	CenterInputSample bool    `json:"center_input_sample"`
 
 	AttentionHeadDim     *int    `json:"attention_head_dim"` // channels of a head; null: one head
@@ -178,8 +178,8 @@ func (c *UNetConfig) supported() error {
 	if c.DownsamplePadding != 0 && c.DownsamplePadding != 1 {
 		check(fmt.Errorf("downsample_padding %d is not supported, want 0 or 1", c.DownsamplePadding))
 	}
-	if c.Dropout != 0 {
-		check(fmt.Errorf("dropout %g is not supported, want 0", c.Dropout))
+	if !(c.Dropout >= 0 && c.Dropout < 1) {
+		check(fmt.Errorf("dropout is %g, want 0 or more and less than 1", c.Dropout))
 	}
 	if c.CenterInputSample {
 		check(fmt.Errorf("center_input_sample true is not supported"))

@@ -77,7 +77,7 @@ func TestConfigErrors(t *testing.T) {
 		{`"_class_name": "UNet2DConditionModel"`, `_class_name "UNet2DConditionModel" is not supported`},
 		{`"act_fn": "gelu"`, `act_fn "gelu" is not supported, want silu or swish`},
 		{`"time_embedding_type": "fourier"`, `time_embedding_type "fourier" is not supported`},
-		{`"dropout": 0.1`, `dropout 0.1 is not supported`},
+		{`"dropout": 1`, `dropout is 1, want 0 or more and less than 1`},
 		{`"center_input_sample": true`, `center_input_sample true is not supported`},
 		{`"class_embed_type": "timestep"`, `class_embed_type "timestep" is not supported`},
 		{`"mid_block_type": "UnCLIPUNetMidBlock2D"`, `unknown field "mid_block_type"`},

@@ -12,6 +12,11 @@ import (
 // every timestep (TimestepEmbedding); class: [N] u32, or nil for a model without classes. The parameters are created in p,
 // or found there if p is finished. It stops the building of the graph where something does not fit.
 func UNet(g *graph.Graph, p *Params, cfg *UNetConfig, x, t, table, class *graph.Value) *graph.Value {
+	return UNetInTraining(g, p, cfg, x, t, table, class, nil)
+}
+
+// UNetInTraining is UNet with the config's dropout, for which it needs the control buffer.
+func UNetInTraining(g *graph.Graph, p *Params, cfg *UNetConfig, x, t, table, class, control *graph.Value) *graph.Value {
 	if err := cfg.Validate(); err != nil {
 		graph.Fail("%v", err)
 	}
@@ -21,7 +26,7 @@ func UNet(g *graph.Graph, p *Params, cfg *UNetConfig, x, t, table, class *graph.
 	if (class != nil) != (cfg.Classes() > 0) {
 		graph.Fail("nn: num_class_embeds is %d and class labels given: %t", cfg.Classes(), class != nil)
 	}
-	b := &builder{Graph: g, params: p, cfg: cfg}
+	b := &builder{Graph: g, params: p, cfg: cfg, control: control}
 	b.temb = b.embed(t, table, class)
 
 	h := b.conv("conv_in", x, cfg.BlockOutChannels[0], 1, same)

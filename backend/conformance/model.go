@@ -136,7 +136,7 @@ func unetModel() (*model, error) {
 		b := m.fill("noise", graph.F32(T), func(t int) float64 { return math.Sqrt(1 - signal(t)*signal(t)) })
 		table := m.fill("times", graph.F32(T, 12), func(i int) float64 { return math.Sin(float64(i/12+1) * float64(i%12)) })
 
-		x0 := g.BatchImages(set, g.BatchIndices(m.control(), n, n, images), m.control(), true)
+		x0 := g.BatchImages(set, g.BatchIndices(m.control(), n, n, images), m.control(), true, 0)
 		t := g.RandomTimesteps(m.control(), n, T)
 		eps := g.RandomNormal(m.control(), rng.StreamNoise, size...)
 		xt := g.Mix(x0, eps, a, b, t)

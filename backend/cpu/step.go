@@ -53,9 +53,18 @@ func init() {
 			seed, step, first := control(c.in[2])
 			flip := a.Flip && rng.Uint32(seed, rng.StreamFlip, 0, first+uint32(n), step)>>31 == 1
 			src := images[int(index[n])*per:][:per]
+			dy, dx := 0, 0
+			if a.Crop > 0 {
+				w, span := rng.Block(seed, rng.StreamCrop, 0, first+uint32(n), step), uint32(2*a.Crop+1)
+				dy, dx = int(rng.Below(w[0], span))-a.Crop, int(rng.Below(w[1], span))-a.Crop
+			}
 			for h := range y.h {
 				row := y.row(n, h)
-				c.vec.ImageToFloat(row, src[h*y.w*y.c:][:y.w*y.c])
+				line := src[reflect(h+dy, y.h)*y.w*y.c:][:y.w*y.c]
+				c.vec.ImageToFloat(row, line)
+				if dx != 0 {
+					shiftRow(row, line, y.c, dx)
+				}
 				if flip {
 					mirror(row, y.c)
 				}
@@ -136,6 +145,14 @@ func init() {
 			lr := float64(h[backend.HypLR])
 			if warm := float64(h[backend.HypWarmup]); k+1 < warm {
 				lr *= (k + 1) / warm
+			} else if kind := h[backend.HypLRKind]; kind != backend.LRConstant {
+				u := min(1, (k+1-warm)/max(1, float64(h[backend.HypLRSteps])-warm))
+				left := 1 - u
+				if kind == backend.LRCosine {
+					left = (1 + math.Cos(math.Pi*u)) / 2
+				}
+				floor := float64(h[backend.HypLRFloor])
+				lr *= floor + (1-floor)*left
 			}
 			s[backend.SclLR] = float32(lr)
 			s[backend.SclBias1] = float32(1 - math.Pow(float64(h[backend.HypBeta1]), k+1))
@@ -161,6 +178,41 @@ func init() {
 			})
 		})
 	}}
+	kernels["ema_power"] = kernel{prepare: func(c *call) func() {
+		ema, p, gamma := c.out[0].f32(), c.in[1].f32(), float64(c.step.Attrs.(backend.PowerEMA).Gamma)
+		return c.blocks(len(ema), grain, func(from, to int) {
+			if norm := float64(c.in[3].f32()[0]); math.IsNaN(norm) || math.IsInf(norm, 0) {
+				return
+			}
+			_, step, _ := control(c.in[2])
+			rate := 1.0 // the first step copies
+			if step > 0 {
+				rate = -math.Expm1((gamma + 1) * math.Log1p(-1/float64(step+1)))
+			}
+			c.vec.Axpby(ema[from:to], ema[from:to], float32(1-rate), p[from:to], float32(rate))
+		})
+	}}
+	kernels["dropout"] = kernel{prepare: func(c *call) func() {
+		a, x, y := c.step.Attrs.(backend.Dropout), c.in[0].image(), c.out[0].image()
+		scale := float32(1 / (1 - float64(a.P)))
+		return c.eachRow(y, func(n, h int) {
+			seed, step, first := control(c.in[1])
+			rx, ry := x.row(n, h), y.row(n, h)
+			e := a.First + uint32(h*y.w*y.c)
+			var w [4]uint32
+			for i := range ry {
+				if i == 0 || e%4 == 0 {
+					w = rng.Block(seed, rng.StreamDropout, e/4, first+uint32(n), step)
+				}
+				if rng.Uniform(w[e%4]) >= a.P {
+					ry[i] = rx[i] * scale
+				} else {
+					ry[i] = 0
+				}
+				e++
+			}
+		})
+	}}
 	kernels["advance"] = kernel{prepare: func(c *call) func() {
 		w := c.out[0].u32()
 		return func() {
@@ -176,6 +228,28 @@ func mirror(row []float32, C int) {
 	for i, j := 0, len(row)-C; i < j; i, j = i+C, j-C {
 		for k := range C {
 			row[i+k], row[j+k] = row[j+k], row[i+k]
+		}
+	}
+}
+
+// reflect is where index i of 0..n-1 comes from if it lies outside by less than n.
+func reflect(i, n int) int {
+	if i < 0 {
+		i = -i
+	}
+	if i >= n {
+		i = 2*n - 2 - i
+	}
+	return i
+}
+
+// shiftRow makes row what src, pixels of C channels, is when it is shifted by dx.
+func shiftRow(row []float32, src []uint8, C, dx int) {
+	pixels := len(row) / C
+	for w := range pixels {
+		from := src[reflect(w+dx, pixels)*C:][:C]
+		for k, v := range from {
+			row[w*C+k] = float32(v)/127.5 - 1
 		}
 	}
 }

@@ -7,8 +7,11 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend"
 )
 
-// schedule: the scalars of this step from the control buffer and the hyper-parameters: learning rate with linear warm-up,
-// Adam's bias corrections, the EMA decay 1 - (1+step)^-power, at most HypEMA.
+// schedule: the scalars of this step from the control buffer and the hyper-parameters: learning rate with linear warm-up and
+// what comes after it, Adam's bias corrections, the EMA decay 1 - (1+step)^-power, at most HypEMA.
+//
+// After the warm-up of w steps, u = (step + 1 - w)/(LRSteps - w) in [0,1], and with a floor f the rate is multiplied by
+// f + (1-f) (1 + cos pi u)/2 (cosine) or f + (1-f) (1 - u) (linear).
 var schedule = register(&Op{
 	Name: "schedule",
 	Infer: func(_ any, in []Type) ([]Type, error) {
@@ -23,6 +26,12 @@ var schedule = register(&Op{
 		s[backend.SclLR] = h[backend.HypLR]
 		if k+1 < h[backend.HypWarmup] {
 			s[backend.SclLR] *= (k + 1) / h[backend.HypWarmup]
+		} else if u := (k + 1 - h[backend.HypWarmup]) / max(1, h[backend.HypLRSteps]-h[backend.HypWarmup]); h[backend.HypLRKind] != backend.LRConstant {
+			left := 1 - min(u, 1)
+			if h[backend.HypLRKind] == backend.LRCosine {
+				left = (1 + math.Cos(math.Pi*min(u, 1))) / 2
+			}
+			s[backend.SclLR] *= h[backend.HypLRFloor] + (1-h[backend.HypLRFloor])*left
 		}
 		s[backend.SclBias1] = 1 - math.Pow(h[backend.HypBeta1], k+1)
 		s[backend.SclBias2] = 1 - math.Pow(h[backend.HypBeta2], k+1)
@@ -32,8 +41,17 @@ var schedule = register(&Op{
 		{Name: "first", In: []Input{{U32(backend.CtlWords), exactly(0)}, hyper}, Tol: 1e-6},
 		{Name: "warming up", In: []Input{{U32(backend.CtlWords), exactly(7)}, hyper}, Tol: 1e-6},
 		{Name: "later", In: []Input{{U32(backend.CtlWords), exactly(54321)}, hyper}, Tol: 1e-6},
+		{Name: "cosine, warming up", In: []Input{{U32(backend.CtlWords), exactly(7)}, falling(backend.LRCosine)}, Tol: 1e-6},
+		{Name: "cosine", In: []Input{{U32(backend.CtlWords), exactly(345)}, falling(backend.LRCosine)}, Tol: 1e-6},
+		{Name: "cosine, past its end", In: []Input{{U32(backend.CtlWords), exactly(2000)}, falling(backend.LRCosine)}, Tol: 1e-6},
+		{Name: "linear", In: []Input{{U32(backend.CtlWords), exactly(345)}, falling(backend.LRLinear)}, Tol: 1e-6},
 	},
 })
+
+// falling is hyper with a learning rate that falls to a tenth at step 1000.
+func falling(kind float64) Input {
+	return Input{F32(backend.HypWords), exactly(1e-3, 20, 0.9, 0.99, 1e-8, 0.01, 1, 0.999, 0.75, kind, 1000, 0.125)}
+}
 
 var hyper = Input{F32(backend.HypWords), exactly(1e-3, 20, 0.9, 0.99, 1e-8, 0.01, 1, 0.999, 0.75)}
 
@@ -102,6 +120,61 @@ var adamw = register(&Op{
 		return cases
 	}(),
 })
+
+// ema_power: an average of the weights with a power-function profile (Karras et al. 2024, "Analyzing and Improving the Training
+// Dynamics of Diffusion Models", equations 1 and 2): at step t = 1, 2, ...
+//
+//	ema = ema + (1 - beta)(p - ema)        beta = (1 - 1/t)^(gamma + 1)
+//
+// A norm that is not finite updates nothing. Inputs ema (updated in place), p, control (before it is advanced), norm: [1].
+var emaPower = register(&Op{
+	Name: "ema_power",
+	Infer: func(_ any, in []Type) ([]Type, error) {
+		if len(in) != 4 {
+			return nil, fmt.Errorf("wants 4 inputs")
+		}
+		if err := want([]Type{in[0], in[1], in[3]}, 1, 1, 1); err != nil {
+			return nil, err
+		}
+		if err := sameShape(in[1].Shape, in[0].Shape); err != nil {
+			return nil, err
+		}
+		return in[:1], wantControl(in[2])
+	},
+	InPlace: map[int]int{0: 0},
+	Ref: func(attrs any, in, out []*Tensor) {
+		copy(out[0].Data, in[0].Data)
+		if norm := in[3].Data[0]; math.IsNaN(norm) || math.IsInf(norm, 0) {
+			return
+		}
+		_, step, _ := control(in[2])
+		rate := 1.0
+		if step > 0 {
+			rate = -math.Expm1((float64(attrs.(backend.PowerEMA).Gamma) + 1) * math.Log1p(-1/float64(step+1)))
+		}
+		for i, p := range in[1].Data {
+			out[0].Data[i] += rate * (p - in[0].Data[i])
+		}
+	},
+	FLOPs: elementwise(3),
+	Cases: func() []Case {
+		var cases []Case
+		for _, c := range []struct {
+			name       string
+			step, norm float64
+		}{{"first", 0, 1}, {"second", 1, 1}, {"late", 2e6, 1}, {"not finite", 7, math.NaN()}} {
+			cases = append(cases, Case{Name: c.name, Attrs: backend.PowerEMA{Gamma: 6.94}, In: []Input{
+				x(1037), x(1037), {U32(backend.CtlWords), exactly(c.step)}, {F32(1), exactly(c.norm)},
+			}})
+		}
+		return cases
+	}(),
+})
+
+// EMAPower updates the flat average ema of the weights p, unless norm is not finite.
+func (g *Graph) EMAPower(ema, p, control, norm *Value, gamma float32) {
+	g.Apply(emaPower, backend.PowerEMA{Gamma: gamma}, ema, p, control, norm)
+}
 
 // advance: control's step counter goes up by one.
 var advance = register(&Op{

@@ -17,9 +17,28 @@ var randomNormal, randomTimesteps *Op
 // epochs, each a permutation of the set's Limit images.
 var batchIndices *Op
 
-// batch_images: y[n] = images[index[n]]/127.5 - 1, mirrored left to right for half of the samples if Flip.
+// batch_images: y[n] = images[index[n]]/127.5 - 1, mirrored left to right for half of the samples if Flip, and shifted by up to Crop
+// pixels in both directions, what comes in being the mirror image of what is inside: a crop of the padded image.
 // images: [M,H,W,C] u8, index: [N] u32; y: [N,H,W,C].
 var batchImages *Op
+
+// shift draws how far the image of a sample is shifted, at most crop pixels either way.
+func shift(seed uint64, sample uint32, step uint64, crop int) (dy, dx int) {
+	w := rng.Block(seed, rng.StreamCrop, 0, sample, step)
+	span := uint32(2*crop + 1)
+	return int(rng.Below(w[0], span)) - crop, int(rng.Below(w[1], span)) - crop
+}
+
+// reflect is where index i of 0..n-1 comes from if it lies outside by less than n.
+func reflect(i, n int) int {
+	if i < 0 {
+		i = -i
+	}
+	if i >= n {
+		i = 2*n - 2 - i
+	}
+	return i
+}
 
 // control reads the control buffer.
 func control(t *Tensor) (seed, step uint64, sample uint32) {
@@ -96,7 +115,7 @@ func init() {
 	})
 	batchImages = register(&Op{
 		Name: "batch_images",
-		Infer: func(_ any, in []Type) ([]Type, error) {
+		Infer: func(attrs any, in []Type) ([]Type, error) {
 			if len(in) != 3 || in[0].DType != backend.U8 || len(in[0].Shape) != 4 {
 				return nil, fmt.Errorf("wants images, index and control")
 			}
@@ -104,12 +123,19 @@ func init() {
 				return nil, err
 			}
 			s := in[0].Shape
+			if crop := attrs.(backend.Random).Crop; crop < 0 || crop >= min(s[1], s[2]) {
+				return nil, fmt.Errorf("shifts of %d pixels in images of %dx%d", crop, s[1], s[2])
+			}
 			return []Type{F32(in[1].Shape[0], s[1], s[2], s[3])}, wantControl(in[2])
 		},
 		Ref: func(attrs any, in, out []*Tensor) {
 			s := out[0].Shape
 			seed, step, first := control(in[2])
 			for n := range s[0] {
+				dy, dx := 0, 0
+				if crop := attrs.(backend.Random).Crop; crop > 0 {
+					dy, dx = shift(seed, first+uint32(n), step, crop)
+				}
 				flip := attrs.(backend.Random).Flip && rng.Uint32(seed, rng.StreamFlip, 0, first+uint32(n), step)>>31 == 1
 				for h := range s[1] {
 					for w := range s[2] {
@@ -117,8 +143,9 @@ func init() {
 						if flip {
 							from = s[2] - 1 - w
 						}
+						row, col := reflect(h+dy, s[1]), reflect(from+dx, s[2])
 						for c := range s[3] {
-							out[0].Data[out[0].at4(n, h, w, c)] = in[0].Data[in[0].at4(int(in[1].Data[n]), h, from, c)]/127.5 - 1
+							out[0].Data[out[0].at4(n, h, w, c)] = in[0].Data[in[0].at4(int(in[1].Data[n]), row, col, c)]/127.5 - 1
 						}
 					}
 				}
@@ -127,6 +154,8 @@ func init() {
 		Cases: []Case{
 			{Name: "plain", Attrs: backend.Random{}, In: []Input{{U8(9, 3, 5, 3), integers(256)}, {U32(4), integers(9)}, ctl(1, 0, 2, 0, 0)}, Tol: 2e-7},
 			{Name: "flip", Attrs: backend.Random{Flip: true}, In: []Input{{U8(9, 4, 6, 3), integers(256)}, {U32(8), integers(9)}, ctl(1, 0, 2, 0, 0)}, Tol: 2e-7},
+			{Name: "crop", Attrs: backend.Random{Crop: 3}, In: []Input{{U8(9, 4, 6, 3), integers(256)}, {U32(8), integers(9)}, ctl(1, 0, 2, 0, 0)}, Tol: 2e-7},
+			{Name: "flip and crop", Attrs: backend.Random{Flip: true, Crop: 2}, In: []Input{{U8(9, 16, 16, 1), integers(256)}, {U32(8), integers(9)}, ctl(1, 3, 2, 0, 5)}, Tol: 2e-7},
 		},
 	})
 }
@@ -146,7 +175,8 @@ func (g *Graph) BatchIndices(control *Value, n, batch, images int) *Value {
 	return g.one(batchIndices, backend.Random{Shape: Shape{n}, Limit: images, Batch: batch}, control)
 }
 
-// BatchImages takes images: [M,H,W,C] bytes by index: [N] as floats in [-1,1], half of them mirrored if flip.
-func (g *Graph) BatchImages(images, index, control *Value, flip bool) *Value {
-	return g.one(batchImages, backend.Random{Flip: flip}, images, index, control)
+// BatchImages takes images: [M,H,W,C] bytes by index: [N] as floats in [-1,1], half of them mirrored if flip, shifted by up to crop
+// pixels.
+func (g *Graph) BatchImages(images, index, control *Value, flip bool, crop int) *Value {
+	return g.one(batchImages, backend.Random{Flip: flip, Crop: crop}, images, index, control)
 }

@@ -51,6 +51,7 @@ const (
 	StreamSample      uint32 = 6 // x_T of a generated sample
 	StreamSampleNoise uint32 = 7 // z of a generated sample, one step of the sampler each
 	StreamDropout     uint32 = 8 // dropout masks
+	StreamCrop        uint32 = 9 // shifts of a training sample
 )
 
 // Key is Philox's key for a seed and a stream: the low half of the seed, and

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"strconv"
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
@@ -17,6 +18,7 @@ const (
 	tensorM       = "m"
 	tensorV       = "v"
 	tensorOffsets = "offsets" // [parameters,2] i64: first float and floats of each, in the order of the names
+	tensorAverage = "ema."    // and the number of one of EMA.Lengths; laid out as the moments
 )
 
 // snapshot is the run as a checkpoint holds it.
@@ -41,6 +43,9 @@ func (t *Trainer) snapshot() (*run.Snapshot, error) {
 	s.Optimizer = []safetensors.Tensor{
 		safetensors.Float32(tensorM, []int{len(st.M)}, st.M), safetensors.Float32(tensorV, []int{len(st.V)}, st.V),
 		safetensors.Int64(tensorOffsets, []int{len(offsets) / 2, 2}, offsets),
+	}
+	for i, average := range st.Averages {
+		s.Optimizer = append(s.Optimizer, safetensors.Float32(tensorAverage+strconv.Itoa(i), []int{len(average)}, average))
 	}
 	return s, nil
 }
@@ -82,9 +87,11 @@ func (t *Trainer) resume() error {
 	if st.EMA, err = model.Flatten(p, s.Path+"/ema.safetensors", s.EMA); err != nil {
 		return err
 	}
-	if st.M, st.V, err = moments(p, s); err != nil {
+	flat, err := optimizerState(p, s, len(t.Config.EMA.Lengths))
+	if err != nil {
 		return fmt.Errorf("%s/optimizer.safetensors: %w", s.Path, err)
 	}
+	st.M, st.V, st.Averages = flat[0], flat[1], flat[2:]
 	if err := t.Step.Restore(st); err != nil {
 		return err
 	}
@@ -93,37 +100,46 @@ func (t *Trainer) resume() error {
 	return nil
 }
 
-// moments reads Adam's moments; their layout may be another program version's, so each parameter goes by the table.
-func moments(p *nn.Params, s *run.Snapshot) (m, v []float32, err error) {
-	var fm, fv []float32
+// optimizerState reads Adam's moments and so many averages; their layout may be another program version's, so each parameter goes by
+// the table.
+func optimizerState(p *nn.Params, s *run.Snapshot, averages int) ([][]float32, error) {
+	names := []string{tensorM, tensorV}
+	for i := range averages {
+		names = append(names, tensorAverage+strconv.Itoa(i))
+	}
+	stored := map[string][]float32{}
 	var table []int64
 	for i := range s.Optimizer {
 		t := &s.Optimizer[i]
 		var err error
-		switch t.Name {
-		case tensorM:
-			fm, err = t.Float32s()
-		case tensorV:
-			fv, err = t.Float32s()
-		case tensorOffsets:
+		if t.Name == tensorOffsets {
 			table, err = t.Int64s()
+		} else {
+			stored[t.Name], err = t.Float32s()
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	want := offsetTable(p)
-	if len(table) != len(want) || len(fm) != len(fv) {
-		return nil, nil, fmt.Errorf("it holds moments of %d parameters, the model has %d", len(table)/2, len(want)/2)
+	if len(table) != len(want) {
+		return nil, fmt.Errorf("it holds moments of %d parameters, the model has %d", len(table)/2, len(want)/2)
 	}
-	m, v = make([]float32, p.Elems()), make([]float32, p.Elems())
-	for i := 0; i < len(want); i += 2 {
-		from, n := table[i], table[i+1]
-		if n != want[i+1] || from < 0 || from+n > int64(len(fm)) {
-			return nil, nil, fmt.Errorf("the offset table does not fit the model at entry %d", i/2)
+	var all [][]float32
+	for _, name := range names {
+		from := stored[name]
+		if from == nil {
+			return nil, fmt.Errorf("it holds no %q", name)
 		}
-		copy(m[want[i]:], fm[from:from+n])
-		copy(v[want[i]:], fv[from:from+n])
+		to := make([]float32, p.Elems())
+		for i := 0; i < len(want); i += 2 {
+			at, n := table[i], table[i+1]
+			if n != want[i+1] || at < 0 || at+n > int64(len(from)) {
+				return nil, fmt.Errorf("the offset table does not fit the model at entry %d", i/2)
+			}
+			copy(to[want[i]:], from[at:at+n])
+		}
+		all = append(all, to)
 	}
-	return m, v, nil
+	return all, nil
 }

@@ -20,14 +20,17 @@ const ConfigVersion = run.ConfigVersion
 type Config struct {
 	Version    int                 `json:"version"`
 	Preset     string              `json:"preset"`
-	Data       string              `json:"data"` // "" is the embedded avatars
-	Flip       bool                `json:"flip"` // mirror half of the images
+	Data       string              `json:"data"`           // "" is the embedded avatars
+	Flip       bool                `json:"flip"`           // mirror half of the images
+	Crop       int                 `json:"crop,omitempty"` // shift the images by up to so many pixels
 	UNet       *nn.UNetConfig      `json:"unet"`
 	Schedule   ddpm.ScheduleConfig `json:"schedule"`
 	Prediction ddpm.Prediction     `json:"prediction"`
 	Optimizer  Optimizer           `json:"optimizer"`
 	EMA        EMA                 `json:"ema"`
 	Batch      int                 `json:"batch"`
+	Accumulate int                 `json:"accumulate,omitempty"` // micro-batches that a step's batch is computed in, 0 for one
+	MinSNR     float64             `json:"min_snr,omitempty"`    // gamma of the loss's weighting by t (Hang et al. 2023), 0 for none
 	Steps      int64               `json:"steps"`
 	Seed       uint64              `json:"seed"`
 	Preview    Preview             `json:"preview"`
@@ -40,10 +43,12 @@ type Config struct {
 	DataHash string `json:"data_hash,omitempty"` // of the images' names and sizes, as they were at the start
 }
 
-// Optimizer is AdamW with linear warm-up and clipping by the global norm.
+// Optimizer is AdamW with linear warm-up, a learning rate that stays or falls, and clipping by the global norm.
 type Optimizer struct {
 	LR     float64 `json:"lr"`
-	Warmup int     `json:"warmup"` // steps
+	Warmup int     `json:"warmup"`                // steps
+	Course string  `json:"lr_schedule,omitempty"` // after the warm-up: constant (or ""), cosine or linear, to the last step
+	Floor  float64 `json:"lr_floor,omitempty"`    // the part of lr that is left at the last step
 	Beta1  float64 `json:"beta1"`
 	Beta2  float64 `json:"beta2"`
 	Eps    float64 `json:"eps"`
@@ -55,6 +60,11 @@ type Optimizer struct {
 type EMA struct {
 	Decay float64 `json:"decay"` // at most
 	Power float64 `json:"power"` // of the warm-up 1 - (1+step)^-power
+
+	// Lengths are relative widths (sigma_rel of Karras et al. 2024) of further averages. They are kept every SnapshotSteps, so that
+	// an average of any width can be put together afterwards.
+	Lengths       []float64 `json:"lengths,omitempty"`
+	SnapshotSteps int64     `json:"snapshot_steps,omitempty"`
 }
 
 // Preview is the grid of samples made while training.
@@ -63,7 +73,11 @@ type Preview struct {
 	Images  int     `json:"images"`
 	Sampler string  `json:"sampler"`
 	Steps   int     `json:"sampling_steps"`
+	Raw     bool    `json:"raw,omitempty"` // beside them those of the weights themselves
 }
+
+// micro is the number of micro-batches of a step.
+func (c *Config) micro() int { return max(1, c.Accumulate) }
 
 // Validate reports the first thing that is wrong, by its name in config.json.
 func (c *Config) Validate() error {
@@ -101,7 +115,12 @@ func (c *Config) Validate() error {
 		{"optimizer.clip", c.Optimizer.Clip, 0, 1e9},
 		{"optimizer.warmup", float64(c.Optimizer.Warmup), 0, 1e9},
 		{"ema.decay", c.EMA.Decay, 0, 1},
+		{"optimizer.lr_floor", c.Optimizer.Floor, 0, 1},
 		{"ema.power", c.EMA.Power, 0.01, 10},
+		{"ema.snapshot_steps", float64(c.EMA.SnapshotSteps), 0, 1e12},
+		{"crop", float64(c.Crop), 0, float64(c.UNet.SampleSize - 1)},
+		{"min_snr", c.MinSNR, 0, 1e9},
+		{"accumulate", float64(c.Accumulate), 0, float64(c.Batch)},
 		{"batch", float64(c.Batch), 1, 1 << 20},
 		{"steps", float64(c.Steps), 1, 1e12},
 		{"checkpoint_seconds", c.CheckpointSeconds, 0, 1e9},
@@ -115,8 +134,28 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("config: %s is %s, want %s to %s", v.name, plain(v.v), plain(v.lo), plain(v.hi))
 		}
 	}
+	if c.Batch%c.micro() != 0 {
+		return fmt.Errorf("config: batch %d is not a multiple of accumulate %d", c.Batch, c.Accumulate)
+	}
+	if _, ok := courses[c.Optimizer.Course]; !ok {
+		return fmt.Errorf("config: optimizer.lr_schedule is %q, want constant, cosine or linear", c.Optimizer.Course)
+	}
+	if len(c.EMA.Lengths) > maxLengths {
+		return fmt.Errorf("config: ema.lengths has %d widths, want at most %d", len(c.EMA.Lengths), maxLengths)
+	}
+	for _, std := range c.EMA.Lengths {
+		if !(std >= ddpm.MinEMAStd && std <= ddpm.MaxEMAStd) {
+			return fmt.Errorf("config: ema.lengths has %g, want %g to %g", std, ddpm.MinEMAStd, ddpm.MaxEMAStd)
+		}
+	}
 	return nil
 }
+
+// maxLengths bounds EMA.Lengths: each is as large as the model.
+const maxLengths = 8
+
+// courses are the values of Optimizer.Course.
+var courses = map[string]float32{"": backend.LRConstant, "constant": backend.LRConstant, "cosine": backend.LRCosine, "linear": backend.LRLinear}
 
 // hyper are the optimizer's hyper-parameters as the device reads them.
 func (c *Config) hyper() []float32 {
@@ -130,5 +169,8 @@ func (c *Config) hyper() []float32 {
 	h[backend.HypClip] = float32(c.Optimizer.Clip)
 	h[backend.HypEMA] = float32(c.EMA.Decay)
 	h[backend.HypEMAPower] = float32(c.EMA.Power)
+	h[backend.HypLRKind] = courses[c.Optimizer.Course]
+	h[backend.HypLRSteps] = float32(c.Steps)
+	h[backend.HypLRFloor] = float32(c.Optimizer.Floor)
 	return h
 }

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 
@@ -26,7 +27,8 @@ const (
 	bufHyper   = "hyper"
 	bufImages  = "images"
 	bufTables  = "mix"     // [2 or 3,T]: sqrt(alphabar), sqrt(1-alphabar), and for v its negative
-	bufOne     = "one"     // the gradient of the loss with respect to itself
+	bufOne     = "one"     // the gradient of the step's loss with respect to that of a micro-batch
+	bufWeights = "weights" // [T,2C], for min-SNR: what a loss is multiplied with, see snrTable
 	bufMetrics = "metrics" // loss, gradient norm, scalars, then each sample's loss and t
 )
 
@@ -38,48 +40,98 @@ const (
 	metSamples = 32
 )
 
-// buildStep is a whole training step (Ho et al. 2020, algorithm 1) as one graph: the batch, t, eps, x_t, the network, the
-// loss, the gradients, AdamW, EMA, the step counter. images is the size of the data set.
+// state is a value that is the whole of a buffer.
+func state(name string, t graph.Type) *graph.Value { return graph.State(name, 0, t, name) }
+
+// controlOf is the control buffer of a micro-batch: they differ in their first sample.
+func controlOf(i int) *graph.Value {
+	return graph.State(bufControl, i*backend.CtlWords*4, graph.U32(backend.CtlWords), bufControl)
+}
+
+// buildStep is a whole training step (Ho et al. 2020, algorithm 1) as one graph: for each micro-batch its images, t, eps, x_t, the
+// network, the loss and the gradients; then AdamW, the averages, the step counter. images is the size of the data set.
 func buildStep(c *Config, params *nn.Params, images int) (*graph.Graph, error) {
 	return graph.Build(func(g *graph.Graph) {
-		B, T, S, C := c.Batch, c.Schedule.T, c.UNet.SampleSize, c.UNet.InChannels
-		state := func(name string, t graph.Type) *graph.Value { return graph.State(name, 0, t, name) }
-		control, hyper := state(bufControl, graph.U32(backend.CtlWords)), state(bufHyper, graph.F32(backend.HypWords))
-		table := func(i int) *graph.Value { return graph.State(bufTables, i*T*4, graph.F32(T), bufTables) }
-		signal, noise, minusNoise := table(0), table(1), table(2)
-
-		var x0, t, eps, xt *graph.Value
-		g.Scope("batch", func() {
-			index := g.BatchIndices(control, B, B, images)
-			x0 = g.BatchImages(state(bufImages, graph.U8(images, S, S, C)), index, control, c.Flip)
-			t = g.RandomTimesteps(control, B, T)
-			eps = g.RandomNormal(control, rng.StreamNoise, B, S, S, C)
-			xt = g.Mix(x0, eps, signal, noise, t) // x_t = sqrt(alphabar) x_0 + sqrt(1-alphabar) eps
-		})
-		out := nn.UNet(g, params, c.UNet, xt, t, state(model.TableBuffer, graph.F32(T, c.UNet.BlockOutChannels[0])), nil)
-		g.Scope("loss", func() {
-			target := eps
-			switch c.Prediction {
-			case ddpm.Sample0:
-				target = x0
-			case ddpm.VPrediction:
-				target = g.Mix(eps, x0, signal, minusNoise, t) // v = sqrt(alphabar) eps - sqrt(1-alphabar) x_0
+		var loss *graph.Value
+		var sums []*graph.Value
+		if c.micro() == 1 {
+			loss, sums = buildMicro(g, c, params, images, 0)
+		} else {
+			loss, sums = accumulate(g, c, params, images)
+		}
+		grads := params.Bind(sums, bufGrads)
+		g.Scope("loss.optimizer", func() {
+			hyper, control := state(bufHyper, graph.F32(backend.HypWords)), controlOf(0)
+			// A loss that is not finite makes the norm NaN (0 times it is), so that AdamW leaves the weights alone.
+			norm, scalars := g.Add(g.GlobalNorm(grads), g.Scale(loss, 0, 0)), g.Schedule(control, hyper)
+			g.AdamW(params.Flat(bufParams), params.Flat(bufM), params.Flat(bufV), params.Flat(bufEMA), grads, norm, hyper, scalars)
+			for i, std := range c.EMA.Lengths {
+				g.EMAPower(params.Flat(averageBuffer(i)), params.Flat(bufParams), control, norm, float32(ddpm.EMAGamma(std)))
 			}
-			loss, each := g.MSE(out, target)
-			grads := params.Bind(g.Grad(loss, state(bufOne, graph.F32(1)), params.Values()), bufGrads)
-			g.Scope("optimizer", func() {
-				// A loss that is not finite makes the norm NaN (0 times it is), so that AdamW leaves the weights alone.
-				norm, scalars := g.Add(g.GlobalNorm(grads), g.Scale(loss, 0, 0)), g.Schedule(control, hyper)
-				g.AdamW(params.Flat(bufParams), params.Flat(bufM), params.Flat(bufV), params.Flat(bufEMA), grads, norm, hyper, scalars)
-				g.Advance(control)
-				graph.Keep(norm, bufMetrics, 4*metNorm)
-				graph.Keep(scalars, bufMetrics, 4*metScalars)
-			})
-			graph.Keep(loss, bufMetrics, 4*metLoss)
-			graph.Keep(each, bufMetrics, 4*metSamples)
-			graph.Keep(t, bufMetrics, 4*(metSamples+B))
+			for i := range c.micro() {
+				g.Advance(controlOf(i))
+			}
+			graph.Keep(norm, bufMetrics, 4*metNorm)
+			graph.Keep(scalars, bufMetrics, 4*metScalars)
 		})
+		graph.Keep(loss, bufMetrics, 4*metLoss)
 	})
+}
+
+// accumulate is the mean loss and gradient of all micro-batches, one after the other in the same memory.
+func accumulate(g *graph.Graph, c *Config, params *nn.Params, images int) (loss *graph.Value, sums []*graph.Value) {
+	for i := range c.micro() {
+		g.Scope(fmt.Sprintf("micro%d", i), func() {
+			part, grads := buildMicro(g, c, params, images, i)
+			part = g.Scale(part, 1/float32(c.micro()), 0)
+			if i == 0 {
+				loss, sums = part, grads
+				return
+			}
+			loss = g.Add(loss, part)
+			for k := range sums {
+				sums[k] = g.Add(sums[k], grads[k])
+			}
+		})
+	}
+	return loss, sums
+}
+
+// buildMicro is the i-th micro-batch of a step: its loss: [1] and the parameters' gradients.
+func buildMicro(g *graph.Graph, c *Config, params *nn.Params, images, i int) (loss *graph.Value, grads []*graph.Value) {
+	B, T, S, C := c.Batch/c.micro(), c.Schedule.T, c.UNet.SampleSize, c.UNet.InChannels
+	control := controlOf(i)
+	table := func(i int) *graph.Value { return graph.State(bufTables, i*T*4, graph.F32(T), bufTables) }
+	signal, noise, minusNoise := table(0), table(1), table(2)
+
+	var x0, t, eps, xt *graph.Value
+	g.Scope("batch", func() {
+		index := g.BatchIndices(control, B, c.Batch, images)
+		x0 = g.BatchImages(state(bufImages, graph.U8(images, S, S, C)), index, control, c.Flip, c.Crop)
+		t = g.RandomTimesteps(control, B, T)
+		eps = g.RandomNormal(control, rng.StreamNoise, B, S, S, C)
+		xt = g.Mix(x0, eps, signal, noise, t) // x_t = sqrt(alphabar) x_0 + sqrt(1-alphabar) eps
+	})
+	out := nn.UNetInTraining(g, params, c.UNet, xt, t, state(model.TableBuffer, graph.F32(T, c.UNet.BlockOutChannels[0])), nil, control)
+	g.Scope("loss", func() {
+		target := eps
+		switch c.Prediction {
+		case ddpm.Sample0:
+			target = x0
+		case ddpm.VPrediction:
+			target = g.Mix(eps, x0, signal, minusNoise, t) // v = sqrt(alphabar) eps - sqrt(1-alphabar) x_0
+		}
+		var each *graph.Value
+		loss, each = g.MSE(out, target)
+		if c.MinSNR > 0 { // what is reported of each sample stays the plain error
+			root := g.Gather(state(bufWeights, graph.F32(T, 2*C)), t)
+			loss, _ = g.MSE(g.Modulate(out, root), g.Modulate(target, root))
+		}
+		grads = g.Grad(loss, state(bufOne, graph.F32(1)), params.Values())
+		graph.Keep(each, bufMetrics, 4*(metSamples+i*B))
+		graph.Keep(t, bufMetrics, 4*(metSamples+c.Batch+i*B))
+	})
+	return loss, grads
 }
 
 // A Step is the training step on a device: compiled, with its state.
@@ -89,6 +141,7 @@ type Step struct {
 	Schedule *ddpm.Schedule
 	Memory   *model.Memory
 	Preview  *model.Forward // of the EMA weights
+	Raw      *model.Forward // of the weights themselves, nil unless the previews show them too
 	Stats    plan.Stats
 	Bytes    int64 // planned, all buffers
 	program  *backend.Program
@@ -104,12 +157,15 @@ func NewStep(b backend.Backend, c *Config, pixels []byte, images int) (*Step, er
 	if err != nil {
 		return nil, err
 	}
-	es, err := s.Memory.Compile(s.program, s.Preview.Program)
+	es, err := s.Memory.Compile(s.programs()...)
 	if err != nil {
 		return nil, errors.Join(fits(b, c, images, err), s.Close())
 	}
 	s.exec = es[0]
 	s.Preview.Bind(es[1])
+	if s.Raw != nil {
+		s.Raw.Bind(es[2])
+	}
 	s.metrics = make([]float32, metSamples+2*c.Batch)
 
 	if err := s.writeConstants(pixels); err != nil {
@@ -138,8 +194,22 @@ func planStep(b backend.Backend, c *Config, images int) (*Step, error) {
 	if s.Preview, err = model.PlanForward(s.Memory, s.Params, c.UNet, c.Preview.Images, c.Schedule.T, bufEMA); err != nil {
 		return nil, err
 	}
-	s.Bytes, _ = s.Memory.Need(s.program, s.Preview.Program)
+	if c.Preview.Raw {
+		if s.Raw, err = model.PlanForward(s.Memory, s.Params, c.UNet, c.Preview.Images, c.Schedule.T, bufParams); err != nil {
+			return nil, err
+		}
+	}
+	s.Bytes, _ = s.Memory.Need(s.programs()...)
 	return s, nil
+}
+
+// programs are all that run with the step's memory.
+func (s *Step) programs() []*backend.Program {
+	list := []*backend.Program{s.program, s.Preview.Program}
+	if s.Raw != nil {
+		list = append(list, s.Raw.Program)
+	}
+	return list
 }
 
 // fits adds to an error that says that the plan does not fit what would: the largest batch of those that halving gives.
@@ -150,6 +220,7 @@ func fits(b backend.Backend, c *Config, images int, err error) error {
 	}
 	for try := *c; try.Batch > 1; {
 		try.Batch /= 2
+		try.Accumulate = 0
 		if s, err := planStep(b, &try, images); err == nil && s.Bytes <= no.Free {
 			no.Fits, no.FitsNeed = try.Batch, s.Bytes
 			break
@@ -174,12 +245,15 @@ func (s *Step) writeConstants(pixels []byte) error {
 		model.Write(s.Memory, bufImages, 0, pixels),
 		model.Write(s.Memory, bufTables, 0, mix),
 		model.Write(s.Memory, model.TableBuffer, 0, model.Table(c.UNet, T)),
-		model.Write(s.Memory, bufOne, 0, []float32{1}),
+		model.Write(s.Memory, bufOne, 0, []float32{1 / float32(c.micro())}),
 		model.Write(s.Memory, bufHyper, 0, c.hyper()),
 	} {
 		if err != nil {
 			return err
 		}
+	}
+	if c.MinSNR > 0 {
+		return model.Write(s.Memory, bufWeights, 0, snrTable(c, s.Schedule))
 	}
 	return nil
 }
@@ -188,8 +262,12 @@ func (s *Step) writeConstants(pixels []byte) error {
 // is the weights.
 type State struct {
 	Params, EMA, M, V []float32
+	Averages          [][]float32 // of EMA.Lengths; nil: each is the weights
 	Steps             int64
 }
+
+// averageBuffer is the buffer of the i-th of EMA.Lengths.
+func averageBuffer(i int) string { return fmt.Sprintf("%s.%d", bufEMA, i) }
 
 // Restore puts the step into a state.
 func (s *Step) Restore(st State) error {
@@ -198,6 +276,15 @@ func (s *Step) Restore(st State) error {
 	}
 	for name, v := range map[string][]float32{bufParams: st.Params, bufEMA: st.EMA, bufM: st.M, bufV: st.V} {
 		if err := s.write(name, v); err != nil {
+			return err
+		}
+	}
+	for i := range s.Config.EMA.Lengths {
+		average := st.Params
+		if st.Averages != nil {
+			average = st.Averages[i]
+		}
+		if err := s.write(averageBuffer(i), average); err != nil {
 			return err
 		}
 	}
@@ -226,21 +313,33 @@ func (s *Step) Weights() ([]float32, error) {
 
 // setDone says how many steps are done, and so which the next one is.
 func (s *Step) setDone(steps int64) error {
-	control := make([]uint32, backend.CtlWords)
-	control[backend.CtlStep], control[backend.CtlStepHi] = uint32(steps), uint32(steps>>32)
-	control[backend.CtlSeed], control[backend.CtlSeedHi] = uint32(s.Config.Seed), uint32(s.Config.Seed>>32)
+	var all []uint32
+	for i := range s.Config.micro() {
+		control := make([]uint32, backend.CtlWords)
+		control[backend.CtlStep], control[backend.CtlStepHi] = uint32(steps), uint32(steps>>32)
+		control[backend.CtlSeed], control[backend.CtlSeedHi] = uint32(s.Config.Seed), uint32(s.Config.Seed>>32)
+		control[backend.CtlSample] = uint32(i * (s.Config.Batch / s.Config.micro()))
+		all = append(all, control...)
+	}
 	s.Done = steps
-	return model.Write(s.Memory, bufControl, 0, control)
+	return model.Write(s.Memory, bufControl, 0, all)
 }
 
 // Snapshot reads the state back.
 func (s *Step) Snapshot() (State, error) {
 	n := s.Params.Elems()
-	st := State{make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, n), s.Done}
+	st := State{Params: make([]float32, n), EMA: make([]float32, n), M: make([]float32, n), V: make([]float32, n), Steps: s.Done}
 	for name, v := range map[string][]float32{bufParams: st.Params, bufEMA: st.EMA, bufM: st.M, bufV: st.V} {
 		if err := model.Read(s.Memory, name, 0, v); err != nil {
 			return st, err
 		}
+	}
+	for i := range s.Config.EMA.Lengths {
+		average := make([]float32, n)
+		if err := model.Read(s.Memory, averageBuffer(i), 0, average); err != nil {
+			return st, err
+		}
+		st.Averages = append(st.Averages, average)
 	}
 	return st, nil
 }
