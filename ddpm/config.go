@@ -22,9 +22,10 @@ const (
 	Cosine          = "cosine"           // alphabar a squared cosine, IDDPM eq. 17
 	SigmoidBeta     = "sigmoid_beta"     // betas on a sigmoid (GeoDiff); diffusers' "sigmoid"
 	SigmoidAlphaBar = "sigmoid_alphabar" // alphabar on a sigmoid (Jabri et al. 2022)
+	TrainedBetas    = "betas"            // a list, as a model from elsewhere may have
 )
 
-// Kinds returns the names of the schedules.
+// Kinds returns the names of the schedules that have a formula.
 func Kinds() []string {
 	return []string{Linear, ScaledLinear, Cosine, SigmoidBeta, SigmoidAlphaBar}
 }
@@ -52,6 +53,9 @@ type ScheduleConfig struct {
 	SigmoidStart float64 `json:"sigmoid_start,omitempty"`
 	SigmoidEnd   float64 `json:"sigmoid_end,omitempty"`
 	Tau          float64 `json:"tau,omitempty"`
+
+	// The list of kind betas: [T].
+	Betas []float64 `json:"betas,omitempty"`
 
 	// Rescale so that alphabar_{T-1} = 0 (Lin et al. 2024, algorithm 1). Such a
 	// schedule needs a network that predicts v or x_0.
@@ -114,6 +118,10 @@ func (c ScheduleConfig) check() error {
 		}
 		if c.Tau <= 0 {
 			return bad("tau is %g, want more than 0", c.Tau)
+		}
+	case TrainedBetas:
+		if len(c.Betas) != c.T {
+			return bad("there are %d betas for %d timesteps", len(c.Betas), c.T)
 		}
 	case "sigmoid":
 		return fmt.Errorf("schedule sigmoid: there are two; say %s (betas, as in diffusers) or %s (alphabar, as in lucidrains)", SigmoidBeta, SigmoidAlphaBar)

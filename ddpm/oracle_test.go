@@ -142,7 +142,7 @@ func TestGaussianOracle(t *testing.T) {
 					if steps == T && p != Epsilon { // a million evaluations each
 						continue
 					}
-					m.o.Steps, m.o.Prediction = steps, p
+					m.o.Steps, m.o.Prediction, m.o.Exact = steps, p, true
 					s, err := NewSampler(m.sampler, sch, m.o)
 					if err != nil {
 						t.Fatal(err)
@@ -187,7 +187,7 @@ func TestVariancesOnTheirOwnData(t *testing.T) {
 		// The wrong one for the data, yet near: with many steps both are.
 		{FixedSmall, gaussian{0, 1}, 0, 1, 0.01},
 	} {
-		s, err := NewSampler("ddpm", sch, SamplerOptions{Variance: c.variance})
+		s, err := NewSampler("ddpm", sch, SamplerOptions{Variance: c.variance, Exact: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,14 +6,23 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sort"
 )
 
 // A Sampler turns noise into an image with a few evaluations of the network. It
 // is built for one image or batch after another: step 0 begins a new trajectory
 // and forgets whatever a multistep method kept. Not safe for concurrent use.
+//
+// Whatever space a method's paper works in, x here is always the network's x_t,
+// of variance 1 for data of variance 1.
 type Sampler interface {
-	// Timesteps are the network's timesteps, 0..T-1, in order of use. Read-only.
+	// Timesteps are the network's timesteps, 0..T-1, in order of use, one for
+	// each evaluation. Read-only.
 	Timesteps() []int
+
+	// Level is alphabar of x before step i, and for i = len(Timesteps()) at the
+	// end: where to noise a picture to, in order to begin there.
+	Level(i int) float64
 
 	// Step moves x from its noise level at step i to the next, in place, given
 	// the network's output at Timesteps()[i]. noise(dst) fills z ~ N(0, I) and is
@@ -32,19 +41,28 @@ const (
 // SamplerOptions configure a sampler. Zero means the default. The names and the
 // defaults are diffusers', but clipping is off unless asked for.
 type SamplerOptions struct {
-	Steps   int     `json:"steps,omitempty"`   // evaluations of the network, default T
+	Steps   int     `json:"steps,omitempty"`   // noise levels, default T; heun evaluates the network twice at all but one
 	Spacing Spacing `json:"spacing,omitempty"` // default leading
 	// StepsOffset is added to the timesteps of leading spacing.
 	StepsOffset int        `json:"steps_offset,omitempty"`
 	Prediction  Prediction `json:"prediction,omitempty"` // default epsilon
 	Variance    string     `json:"variance,omitempty"`   // DDPM only, default fixed_small
 	Eta         float64    `json:"eta,omitempty"`        // DDIM only: 0 is deterministic, 1 as noisy as DDPM
-	// Float32 rounds tables and coefficients as diffusers does, to reproduce its
-	// trajectories; see float32.go. Default exact.
-	Float32 bool `json:"float32,omitempty"`
-	// EndAtFirst ends DDIM at the noise of timestep 0 rather than at the clean
-	// image (diffusers' set_alpha_to_one = false).
+	// Exact takes tables and coefficients in float64 instead of rounding them to
+	// float32 as diffusers does; see float32.go.
+	Exact bool `json:"exact,omitempty"`
+	// EndAtFirst ends DDIM, DPM-Solver++ and UniPC at the noise of timestep 0
+	// rather than at the clean image (diffusers' set_alpha_to_one = false and
+	// final_sigmas_type = sigma_min).
 	EndAtFirst bool `json:"end_at_first,omitempty"`
+	// Strength in (0, 1) leaves out the noisiest part of the way, to begin from a
+	// picture with noise added; 0 means 1, the whole way.
+	Strength float64 `json:"strength,omitempty"`
+	// LambdaMin leaves out the timesteps whose log(a/b), half the log SNR, is
+	// less; 0 means none. DPM-Solver's authors take -5.1 for cosine schedules.
+	LambdaMin float64 `json:"lambda_min,omitempty"`
+	Order     int     `json:"order,omitempty"`  // UniPC's, 1 to 3, default 2
+	Solver    string  `json:"solver,omitempty"` // DPM-Solver++: midpoint (default) or heun; UniPC: bh2 (default) or bh1
 
 	Clip      bool    `json:"clip,omitempty"`       // clamp the predicted x_0
 	ClipRange float64 `json:"clip_range,omitempty"` // to [-r, r], default 1
@@ -83,10 +101,9 @@ func NewSampler(name string, sch *Schedule, opts SamplerOptions) (Sampler, error
 // A process is what samplers share: the checked options, the timesteps, and
 // reading x_0 out of the network's output.
 type process struct {
-	sch       *Schedule
 	opts      SamplerOptions
 	timesteps []int
-	bars      []float64 // alphabar [T]
+	bars      []float64 // alphabar of the timesteps that may be visited: [T], or fewer with LambdaMin
 	z         []float32 // noise of a step
 	clean     []float64 // predicted x_0 of a step
 	sorted    []float64 // of thresholding
@@ -124,26 +141,63 @@ func newProcess(sch *Schedule, o SamplerOptions) (*process, error) {
 		return nil, fmt.Errorf("threshold_ratio is %g, want more than 0 and at most 1", o.ThresholdRatio)
 	case !(o.ThresholdMax >= 1):
 		return nil, fmt.Errorf("threshold_max is %g, want at least 1", o.ThresholdMax)
+	case !(o.Strength >= 0 && o.Strength <= 1):
+		return nil, fmt.Errorf("strength is %g, want more than 0 and at most 1", o.Strength)
+	case !(o.LambdaMin <= 0):
+		return nil, fmt.Errorf("lambda_min is %g, want less than 0", o.LambdaMin)
 	case o.ImageLen < 0:
 		return nil, fmt.Errorf("the length of an image is %d", o.ImageLen)
 	}
 	if err := o.Prediction.Check(); err != nil {
 		return nil, err
 	}
-	timesteps, err := Timesteps(sch.T(), o.Steps, o.Spacing, o.StepsOffset)
-	if err != nil {
-		return nil, err
+	bars := sch.alphasCumprodFloat32()
+	if o.Exact {
+		bars = sch.AlphasCumprod
 	}
-	bars := sch.AlphasCumprod
-	if o.Float32 {
-		bars = sch.alphasCumprodFloat32()
+	if o.LambdaMin < 0 {
+		// alphabar falls with t, so these are the first.
+		n := sort.Search(len(bars), func(t int) bool { return math.Log(bars[t]/(1-bars[t]))/2 < o.LambdaMin })
+		if n == 0 {
+			return nil, fmt.Errorf("lambda_min is %g, under which the whole schedule lies", o.LambdaMin)
+		}
+		bars = bars[:n]
+		o.Steps = min(o.Steps, n)
 	}
-	for _, t := range timesteps {
-		if o.Prediction == Epsilon && bars[t] == 0 {
-			return nil, fmt.Errorf("at timestep %d nothing is left of the image (alphabar is 0), and eps does not determine it: predict v or sample, or cap the schedule", t)
+	return &process{opts: o, bars: bars}, nil
+}
+
+// visit takes the timesteps of a sampler, those of strength 1, and keeps the
+// last part of them that the strength says. It returns how many it left out.
+func (p *process) visit(timesteps []int) (skipped int, err error) {
+	if p.opts.Strength > 0 {
+		keep := int(math.Round(p.opts.Strength * float64(len(timesteps))))
+		skipped = len(timesteps) - min(max(keep, 1), len(timesteps))
+	}
+	p.timesteps = timesteps[skipped:]
+	for _, t := range p.timesteps {
+		if p.opts.Prediction == Epsilon && p.bars[t] == 0 {
+			return 0, fmt.Errorf("at timestep %d nothing is left of the image (alphabar is 0), and eps does not determine it: predict v or sample, or cap the schedule", t)
 		}
 	}
-	return &process{sch: sch, opts: o, timesteps: timesteps, bars: bars}, nil
+	return skipped, nil
+}
+
+// spaced visits the timesteps as DDPM and DDIM do.
+func (p *process) spaced() error {
+	var timesteps []int
+	var err error
+	if p.opts.Spacing == Karras {
+		_, timesteps, err = karras(p.bars, p.opts.Steps)
+		timesteps = slices.Compact(timesteps)
+	} else {
+		timesteps, err = Timesteps(len(p.bars), p.opts.Steps, p.opts.Spacing, p.opts.StepsOffset)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = p.visit(timesteps)
+	return err
 }
 
 func (p *process) Timesteps() []int { return p.timesteps }
@@ -151,7 +205,26 @@ func (p *process) Timesteps() []int { return p.timesteps }
 // next is the timestep that step i goes to; below 0 is the clean image. As in
 // diffusers it is T/Steps under t, which for spacings that do not divide evenly
 // is a little off the next entry of the list.
-func (p *process) next(i int) int { return p.timesteps[i] - p.sch.T()/p.opts.Steps }
+func (p *process) next(i int) int {
+	if p.opts.Spacing != Karras {
+		return p.timesteps[i] - len(p.bars)/p.opts.Steps
+	}
+	if i+1 == len(p.timesteps) {
+		return -1
+	}
+	return p.timesteps[i+1]
+}
+
+// Level implements Sampler for DDPM and DDIM.
+func (p *process) Level(i int) float64 {
+	switch {
+	case i < len(p.timesteps):
+		return p.bars[p.timesteps[i]]
+	case p.opts.EndAtFirst:
+		return p.bars[0]
+	}
+	return 1
+}
 
 // A level is the arithmetic of alphabar that a step needs.
 type level struct {
@@ -163,9 +236,9 @@ type level struct {
 // level returns the noise levels of step i, where alphabar of the clean image
 // counts as end.
 func (p *process) level(i int, end float64) level {
-	round := func(v float64) float64 { return v }
-	if p.opts.Float32 {
-		round = func(v float64) float64 { return float64(float32(v)) }
+	round := func(v float64) float64 { return float64(float32(v)) }
+	if p.opts.Exact {
+		round = func(v float64) float64 { return v }
 	}
 	l := level{bar: p.bars[p.timesteps[i]], barNext: end}
 	if next := p.next(i); next >= 0 {

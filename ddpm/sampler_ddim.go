@@ -12,7 +12,7 @@ func init() { samplers["ddim"] = newDDIM }
 // (eq. 16). x_0 is clamped; eps stays as the network says it, as in diffusers.
 type ddimSampler struct{ *process }
 
-func newDDIM(p *process) (Sampler, error) { return &ddimSampler{p}, nil }
+func newDDIM(p *process) (Sampler, error) { return &ddimSampler{p}, p.spaced() }
 
 func (s *ddimSampler) Step(i int, x, out, x0 []float32, noise func([]float32)) {
 	end := 1.0

@@ -11,7 +11,7 @@ func init() { samplers["ddpm"] = newDDPM }
 // (IDDPM section 4): alpha = alphabar_t / alphabar_next.
 type ddpmSampler struct{ *process }
 
-func newDDPM(p *process) (Sampler, error) { return &ddpmSampler{p}, nil }
+func newDDPM(p *process) (Sampler, error) { return &ddpmSampler{p}, p.spaced() }
 
 func (s *ddpmSampler) Step(i int, x, out, x0 []float32, noise func([]float32)) {
 	l := s.level(i, 1)

@@ -2,59 +2,48 @@ package ddpm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 
 	"github.com/ddpm-tui/ddpm-tui/nn/golden"
 )
 
-// diffusersConfig is the part of a scheduler's config that samplers need.
-type diffusersConfig struct {
-	Prediction string `json:"prediction_type"`
-	Steps      int    `json:"steps"`
-	StepArgs   struct {
-		Eta float64 `json:"eta"`
-	} `json:"step_args"`
-	Config struct {
-		T              int     `json:"num_train_timesteps"`
-		BetaStart      float64 `json:"beta_start"`
-		BetaEnd        float64 `json:"beta_end"`
-		BetaSchedule   string  `json:"beta_schedule"`
-		Variance       string  `json:"variance_type"`
-		Clip           bool    `json:"clip_sample"`
-		ClipRange      float64 `json:"clip_sample_range"`
-		Thresholding   bool    `json:"thresholding"`
-		ThresholdRatio float64 `json:"dynamic_thresholding_ratio"`
-		ThresholdMax   float64 `json:"sample_max_value"`
-		AlphaToOne     *bool   `json:"set_alpha_to_one"`
-		StepsOffset    int     `json:"steps_offset"`
-		Spacing        string  `json:"timestep_spacing"`
-		ZeroSNR        bool    `json:"rescale_betas_zero_snr"`
-	} `json:"config"`
-}
-
-func (c diffusersConfig) build(name string, imageLen int, float32Tables bool) (Sampler, error) {
-	kind, err := KindFromDiffusers(c.Config.BetaSchedule)
+// goldenSampler builds the sampler that the JSON beside a trajectory describes,
+// the way a scheduler_config.json is read.
+func goldenSampler(t *testing.T, f *golden.File, imageLen int, exact bool) (s Sampler, prediction string) {
+	t.Helper()
+	var c struct {
+		Prediction string         `json:"prediction_type"`
+		Steps      int            `json:"steps"`
+		Scheduler  string         `json:"scheduler"`
+		Config     map[string]any `json:"config"`
+		StepArgs   struct {
+			Eta float64 `json:"eta"`
+		} `json:"step_args"`
+	}
+	f.Sidecar(t, &c)
+	c.Config["_class_name"] = c.Scheduler
+	b, err := json.Marshal(c.Config)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	sc := ScheduleConfig{Kind: kind, T: c.Config.T, ZeroTerminalSNR: c.Config.ZeroSNR}
-	if kind != Cosine {
-		sc.BetaStart, sc.BetaEnd = c.Config.BetaStart, c.Config.BetaEnd
-	}
-	sch, err := NewSchedule(sc)
+	from, err := ParseScheduler(b)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	return NewSampler(name, sch, SamplerOptions{
-		Steps: c.Steps, Spacing: Spacing(c.Config.Spacing), StepsOffset: c.Config.StepsOffset,
-		Prediction: Prediction(c.Prediction), Variance: c.Config.Variance, Eta: c.StepArgs.Eta,
-		EndAtFirst: c.Config.AlphaToOne != nil && !*c.Config.AlphaToOne,
-		Clip:       c.Config.Clip, ClipRange: c.Config.ClipRange,
-		Thresholding: c.Config.Thresholding, ThresholdRatio: c.Config.ThresholdRatio, ThresholdMax: c.Config.ThresholdMax,
-		ImageLen: imageLen, Float32: float32Tables,
-	})
+	sch, err := NewSchedule(from.Schedule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := from.Options
+	o.Steps, o.Eta, o.ImageLen, o.Exact = c.Steps, c.StepArgs.Eta, imageLen, exact
+	if s, err = NewSampler(from.Sampler, sch, o); err != nil {
+		t.Fatal(err)
+	}
+	return s, c.Prediction
 }
 
 // goldenPredictor is the stand-in for a network that made the vectors.
@@ -74,14 +63,13 @@ func goldenPredictor(prediction string) Predict {
 	}
 }
 
-// goldenTrajectories runs a sampler from x[0] with its own x at every step and
-// compares each x with the vectors': with diffusers' float32 coefficients to
-// 1e-5 of the largest value, and with the exact ones, from which diffusers' own
-// rounding takes the vectors away near the clean image, to 1e-3.
-func goldenTrajectories(t *testing.T, pattern, sampler string) {
-	golden.Run(t, pattern, func(t *testing.T, f *golden.File) {
-		rounded := goldenTrajectory(t, f, sampler, true)
-		exact := goldenTrajectory(t, f, sampler, false)
+// Each sampler goes from x[0] with its own x at every step, and each x is
+// compared with the vectors': as it is by default to 1e-5 of the largest value,
+// and with exact coefficients, from which diffusers' own rounding takes the
+// vectors away near the clean image, to 1e-3.
+func TestSamplersGolden(t *testing.T) {
+	golden.Run(t, "sampler_*", func(t *testing.T, f *golden.File) {
+		rounded, exact := goldenTrajectory(t, f, false), goldenTrajectory(t, f, true)
 		t.Logf("largest difference over the largest value of its step: %.3g, with exact coefficients %.3g", rounded, exact)
 		if !(rounded <= 1e-5) {
 			t.Errorf("difference %.3g of the largest value, want at most 1e-5", rounded)
@@ -92,16 +80,11 @@ func goldenTrajectories(t *testing.T, pattern, sampler string) {
 	})
 }
 
-func goldenTrajectory(t *testing.T, f *golden.File, sampler string, float32Tables bool) (worst float64) {
+func goldenTrajectory(t *testing.T, f *golden.File, exact bool) (worst float64) {
 	t.Helper()
-	var c diffusersConfig
-	f.Sidecar(t, &c)
 	want, shape := f.F32(t, "x"), f.Shape(t, "x")
 	n := len(want) / shape[0]
-	s, err := c.build(sampler, n/shape[1], float32Tables)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, prediction := goldenSampler(t, f, n/shape[1], exact)
 	var steps []int
 	for _, v := range f.I64(t, "timesteps") {
 		steps = append(steps, int(v))
@@ -109,13 +92,20 @@ func goldenTrajectory(t *testing.T, f *golden.File, sampler string, float32Table
 	if !slices.Equal(s.Timesteps(), steps) {
 		t.Fatalf("timesteps %v, want %v", s.Timesteps(), steps)
 	}
+	if f.Has("sigmas") {
+		for i, sigma := range f.F64(t, "sigmas") {
+			if got := math.Sqrt(1/s.Level(i) - 1); math.Abs(got-sigma) > 1e-3*sigma {
+				t.Fatalf("sigma %d is %g, want %g", i, got, sigma)
+			}
+		}
+	}
 	noise := func(int, []float32) { t.Fatal("noise was asked for and the vectors have none") }
 	if f.Has("noise") {
 		z := f.F32(t, "noise")
 		noise = func(i int, dst []float32) { copy(dst, z[i*n:(i+1)*n]) }
 	}
 	x := slices.Clone(want[:n])
-	err = Sample(context.Background(), s, x, goldenPredictor(c.Prediction), noise, func(i, _ int, x, _ []float32) {
+	err := Sample(context.Background(), s, x, goldenPredictor(prediction), noise, func(i, _ int, x, _ []float32) {
 		diff, scale := golden.Diff(x, want[(i+1)*n:(i+2)*n])
 		worst = max(worst, diff/scale)
 	})
@@ -124,9 +114,6 @@ func goldenTrajectory(t *testing.T, f *golden.File, sampler string, float32Table
 	}
 	return worst
 }
-
-func TestDDPMGolden(t *testing.T) { goldenTrajectories(t, "sampler_ddpm_*", "ddpm") }
-func TestDDIMGolden(t *testing.T) { goldenTrajectories(t, "sampler_ddim_*", "ddim") }
 
 func TestSampleStops(t *testing.T) {
 	sch, err := NewSchedule(ScheduleConfig{Kind: Linear, T: 10})

@@ -68,7 +68,7 @@ func TestSamplerErrors(t *testing.T) {
 		o    SamplerOptions
 		want string
 	}{
-		{"euler", sch, SamplerOptions{}, "want one of [ddim ddpm]"},
+		{"plms", sch, SamplerOptions{}, "want one of [ddim ddpm dpmpp2m dpmpp2m-sde euler euler-a heun unipc]"},
 		{"ddpm", sch, SamplerOptions{Steps: 101}, "101 sampling steps"},
 		{"ddpm", sch, SamplerOptions{Steps: -1}, "-1 sampling steps"},
 		{"ddpm", sch, SamplerOptions{Spacing: "log"}, `"log"`},
@@ -81,6 +81,15 @@ func TestSamplerErrors(t *testing.T) {
 		{"ddim", sch, SamplerOptions{ThresholdRatio: 2}, "threshold_ratio is 2"},
 		{"ddim", sch, SamplerOptions{ThresholdMax: 0.5}, "threshold_max is 0.5"},
 		{"ddim", zero, SamplerOptions{}, "predict v or sample"},
+		{"heun", zero, SamplerOptions{Spacing: Trailing}, "predict v or sample"},
+		{"ddim", sch, SamplerOptions{Strength: 1.5}, "strength is 1.5"},
+		{"dpmpp2m", sch, SamplerOptions{LambdaMin: 5}, "lambda_min is 5"},
+		{"dpmpp2m", sch, SamplerOptions{LambdaMin: math.NaN()}, "lambda_min is NaN"},
+		{"dpmpp2m", sch, SamplerOptions{Solver: "bh1"}, "want midpoint or heun"},
+		{"unipc", sch, SamplerOptions{Solver: "heun"}, "want bh1 or bh2"},
+		{"unipc", sch, SamplerOptions{Order: 4}, "order is 4"},
+		{"euler", sch, SamplerOptions{Steps: 101, Spacing: Karras}, "101 sampling steps"},
+		{"unipc", sch, SamplerOptions{Steps: 101, Spacing: Karras}, "101 sampling steps"},
 	} {
 		if _, err := NewSampler(c.name, c.sch, c.o); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %+v: error %v, want one with %q", c.name, c.o, err, c.want)

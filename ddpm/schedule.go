@@ -3,6 +3,7 @@ package ddpm
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // A Schedule holds a noise schedule's tables, each [T], indexed by the network's
@@ -49,6 +50,8 @@ func NewSchedule(c ScheduleConfig) (*Schedule, error) {
 		betas = betasFromAlphaBar(c.T, c.Cap, func(u float64) float64 { return cosineAlphaBar(u, c.S) })
 	case SigmoidAlphaBar:
 		betas = betasFromAlphaBar(c.T, c.Cap, func(u float64) float64 { return sigmoidAlphaBar(u, c.SigmoidStart, c.SigmoidEnd, c.Tau) })
+	case TrainedBetas:
+		betas = slices.Clone(c.Betas)
 	}
 	if c.ZeroTerminalSNR {
 		betas = zeroTerminalSNR(betas)

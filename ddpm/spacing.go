@@ -12,6 +12,7 @@ const (
 	Leading  Spacing = "leading"  // 0, r, 2r, ... with r = T/steps rounded down: ends at 0
 	Trailing Spacing = "trailing" // T-1, T-1-r, ... with r = T/steps: begins at T-1
 	Linspace Spacing = "linspace" // equally spaced from T-1 to 0, both included
+	Karras   Spacing = "karras"   // equally spaced in sigma^(1/7), from the noisiest to the cleanest; see spacing_karras.go
 )
 
 // Timesteps returns the timesteps that a sampler with so many steps visits, in
@@ -36,7 +37,7 @@ func Timesteps(T, steps int, spacing Spacing, offset int) ([]int, error) {
 				ts[i] = int(math.RoundToEven(float64(steps-1-i) * (float64(T-1) / float64(steps-1))))
 			}
 		default:
-			return nil, fmt.Errorf("spacing %q is unknown, want %s, %s or %s", string(spacing), Leading, Trailing, Linspace)
+			return nil, fmt.Errorf("spacing %q is unknown, want %s, %s, %s or %s", string(spacing), Leading, Trailing, Linspace, Karras)
 		}
 	}
 	if ts[0] >= T || ts[steps-1] < 0 {

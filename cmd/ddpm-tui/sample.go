@@ -52,7 +52,7 @@ denoising as it happens. The same seed gives the same images, whatever -n and --
 	fl.IntVarP(&f.n, "num", "n", 16, "images")
 	fl.IntVar(&f.batch, "batch", 16, "images at a time")
 	fl.StringVar(&f.sampler, "sampler", "ddim", fmt.Sprintf("one of %v", ddpm.SamplerNames()))
-	fl.IntVar(&f.steps, "sampling-steps", 0, "evaluations of the network (0: 50 for ddim, all T for ddpm)")
+	fl.IntVar(&f.steps, "sampling-steps", 0, "noise levels (0: all T for ddpm, 50 for the others); each costs one evaluation of the network, heun's two")
 	fl.Float64Var(&f.eta, "eta", 0, "ddim's noise: 0 is deterministic, 1 as noisy as ddpm")
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of the noise")
 	fl.BoolVar(&f.raw, "raw-weights", false, "the weights themselves instead of their average (EMA)")
@@ -107,7 +107,8 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 	if f.steps == 0 && f.sampler != "ddpm" {
 		req.Options.Steps = min(50, t.Schedule.T())
 	}
-	if _, err := ddpm.NewSampler(req.Sampler, t.Schedule, req.Options); err != nil {
+	s, err := ddpm.NewSampler(req.Sampler, t.Schedule, req.Options)
+	if err != nil {
 		return usageError{err}
 	}
 	b, err := openBackend(f.backend, f.threads, *f.exact)
@@ -120,10 +121,7 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 		return err
 	}
 	defer mem.Close()
-	j := &sampling{f: f, t: t, fw: fw, req: req, steps: req.Options.Steps}
-	if j.steps == 0 {
-		j.steps = t.Schedule.T()
-	}
+	j := &sampling{f: f, t: t, fw: fw, req: req, steps: len(s.Timesteps())}
 	if f.json || f.headless || !onTerminal() {
 		err := j.run(c.Context(), j.lines(c.OutOrStdout()))
 		if errors.Is(err, context.Canceled) {

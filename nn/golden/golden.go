@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ddpm-tui/ddpm-tui/nn/pyjson"
 	"github.com/ddpm-tui/ddpm-tui/nn/safetensors"
 )
 
@@ -98,7 +99,7 @@ func JSON(t testing.TB, path string, v any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(b, v); err != nil {
+	if err := json.Unmarshal(pyjson.Quote(b), v); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
 }
