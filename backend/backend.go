@@ -65,6 +65,8 @@ type (
 		// Scratch is how many bytes of scratch memory the step's kernel wants.
 		Scratch(*Step) int
 	}
+	// Mapped is a buffer whose memory the host shares with the device, at no cost.
+	Mapped interface{ Map() []byte }
 	// A Timer can time each step, at a small cost.
 	Timer interface{ SetTiming(on bool) }
 	// An Inspector can run its program once and call look after each step, while what the step wrote is still there. It ends with
@@ -74,7 +76,7 @@ type (
 	}
 )
 
-// A Program is a list of segments, so that a caller can act between them; most have one.
+// A Program is a list of segments, so that a caller can act between them (see Split); most have one.
 type Program struct {
 	Name     string
 	Buffers  []Slot // Buffers[0] is the arena of temporary values
@@ -118,6 +120,16 @@ func (p *Program) Bind(name string, b Buffer) error {
 		}
 	}
 	return fmt.Errorf("backend: program %s has no buffer %q", p.Name, name)
+}
+
+// Split makes each segment a program of its own, to be run in order. They share the slots of p, and its buffers once they are bound:
+// what one leaves in the arena the next finds there.
+func (p *Program) Split() []*Program {
+	var list []*Program
+	for _, s := range p.Segments {
+		list = append(list, &Program{Name: s.Name, Buffers: p.Buffers, Segments: []Segment{s}})
+	}
+	return list
 }
 
 // Steps calls f with every step in order.

@@ -51,6 +51,9 @@ func (b *buffer) Read(offset int, p []byte) error {
 	return nil
 }
 
+// Map implements backend.Mapped.
+func (b *buffer) Map() []byte { return b.data[:b.size:b.size] }
+
 func (b *buffer) Close() error {
 	b.data, b.size = nil, 0
 	return nil

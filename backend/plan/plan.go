@@ -21,6 +21,7 @@ type Options struct {
 	Name    string
 	Planner backend.Planner // what the kernels want; nil wants nothing
 	Reuse   bool            // let values share memory when their lives do not meet
+	Cuts    []*graph.Node   // a segment ends after each of these, in the order of the graph
 }
 
 // Stats is what the plan knows of the program's cost.
@@ -59,7 +60,7 @@ func Compile(g *graph.Graph, o Options) (*backend.Program, Stats, error) {
 	c.place()
 	c.bind()
 	c.barriers()
-	return c.p, c.stats, nil
+	return c.p, c.stats, c.cut()
 }
 
 type compiler struct {
@@ -275,9 +276,36 @@ func (c *compiler) bind() {
 			c.list[a.scratchFor-1].Scratch = a.view
 		}
 	}
-	c.p.Segments = []backend.Segment{{Name: c.o.Name, Steps: c.list}}
 	c.stats.Buffers = map[string]int{}
 	for _, s := range c.p.Buffers[1:] {
 		c.stats.Buffers[s.Name] = s.Bytes
 	}
+}
+
+// cut makes the segments. Between two of them the host acts, so the first step of each waits for all before it.
+func (c *compiler) cut() error {
+	from, cuts := 0, c.o.Cuts
+	end := func(to int) {
+		name := c.o.Name
+		if len(c.o.Cuts) > 0 {
+			name = fmt.Sprintf("%s.%d", name, len(c.p.Segments))
+		}
+		c.p.Segments = append(c.p.Segments, backend.Segment{Name: name, Steps: c.list[from:to:to]})
+		from = to
+	}
+	for i, n := range c.nodes {
+		if len(cuts) > 0 && n == cuts[0] && i+1 < len(c.nodes) {
+			cuts = cuts[1:]
+			end(i + 1)
+			if s := &c.list[from]; !s.Barrier {
+				s.Barrier = true
+				c.stats.Barriers++
+			}
+		}
+	}
+	if len(cuts) > 0 {
+		return fmt.Errorf("plan: %s cannot be cut after %s at %q: it is no node of the program in that order with others behind it", c.o.Name, cuts[0].Op.Name, cuts[0].Label)
+	}
+	end(len(c.list))
+	return nil
 }

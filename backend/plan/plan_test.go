@@ -138,3 +138,34 @@ func TestBind(t *testing.T) {
 		t.Errorf("compiled with unbound buffers: %v", err)
 	}
 }
+
+// A program that is cut is the same steps in segments, each waiting for what was before it; a cut that cannot be made is an error.
+func TestCuts(t *testing.T) {
+	var nodes []*graph.Node
+	g := build(t, func(g *graph.Graph) {
+		x := image(1, 2, 2, 4)
+		graph.Keep(g.Scale(x, 3, 0), "a", 0)
+		graph.Keep(g.Scale(x, 4, 0), "b", 0) // depends on nothing that was written
+		graph.Keep(g.Scale(x, 5, 0), "c", 0)
+		g.Scale(x, 6, 0) // nobody reads it
+		nodes = g.Nodes
+	})
+	p, _ := compile(t, g, plan.Options{Name: "p", Cuts: []*graph.Node{nodes[0], nodes[1]}})
+	parts := p.Split()
+	if len(parts) != 3 || len(p.Segments) != 3 || p.Segments[2].Name != "p.2" {
+		t.Fatalf("%d segments, %d programs", len(p.Segments), len(parts))
+	}
+	for i, part := range parts {
+		if got := ops(part); got != "scale" || len(part.Buffers) != len(p.Buffers) {
+			t.Errorf("part %d: steps %q, %d buffers", i, got, len(part.Buffers))
+		}
+		if s := part.Segments[0].Steps[0]; s.Barrier != (i > 0) || s.Attrs.(backend.Linear).A != float32(3+i) {
+			t.Errorf("part %d begins with %+v", i, s)
+		}
+	}
+	for _, cuts := range [][]*graph.Node{{nodes[3]}, {nodes[2]}, {nodes[1], nodes[0]}} {
+		if _, _, err := plan.Compile(g, plan.Options{Cuts: cuts}); err == nil {
+			t.Errorf("cuts %v were made", cuts)
+		}
+	}
+}

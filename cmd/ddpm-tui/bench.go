@@ -17,6 +17,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend/cpu"
 	"github.com/ddpm-tui/ddpm-tui/backend/cpu/simd"
 	"github.com/ddpm-tui/ddpm-tui/backend/rng"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
 	"github.com/ddpm-tui/ddpm-tui/nn"
@@ -129,7 +130,7 @@ func (r *benchResult) train(ctx context.Context, b backend.Backend, c *train.Con
 		pixels[i] = byte(rng.Uint32(1, rng.StreamInit, uint32(i), 0, 0))
 	}
 	c.Preview.Images = 1
-	s, err := train.NewStep(b, c, pixels, benchImages)
+	s, err := train.NewStep(b, c, pixels, benchImages, dist.Alone)
 	if err != nil {
 		return nil, err
 	}

@@ -18,10 +18,10 @@ func Table(cfg *nn.UNetConfig, T int) []float32 {
 	return nn.TimestepEmbedding(T, cfg.BlockOutChannels[0], cfg.FlipSinToCos, float64(cfg.FreqShift))
 }
 
-// Plan compiles a graph for the memory's backend.
-func (m *Memory) Plan(name string, g *graph.Graph) (*backend.Program, plan.Stats, error) {
+// Plan compiles a graph for the memory's backend; a segment ends after each of cuts.
+func (m *Memory) Plan(name string, g *graph.Graph, cuts ...*graph.Node) (*backend.Program, plan.Stats, error) {
 	p, _ := m.Backend.(backend.Planner)
-	return plan.Compile(g, plan.Options{Name: name, Planner: p, Reuse: true})
+	return plan.Compile(g, plan.Options{Name: name, Planner: p, Reuse: true, Cuts: cuts})
 }
 
 // A Forward is the network's forward pass for a fixed batch, planned, and once Bind is called, compiled.

@@ -134,6 +134,16 @@ func Read[E Word](m *Memory, name string, offset int, v []E) error {
 	return b.Read(offset, bytesOf(v))
 }
 
+// Map is the memory of the buffer of that name, where the host shares it with the device; nil elsewhere.
+func (m *Memory) Map(name string) []float32 {
+	if b, ok := m.buffers[name].(backend.Mapped); ok {
+		if p := b.Map(); len(p) >= 4 {
+			return unsafe.Slice((*float32)(unsafe.Pointer(&p[0])), len(p)/4)
+		}
+	}
+	return nil
+}
+
 // ReadView copies what lies in the i-th buffer of a compiled program at a byte offset into v.
 func (m *Memory) ReadView(p *backend.Program, i, offset int, v []float32) error {
 	return p.Buffers[i].Buffer.Read(offset, bytesOf(v))

@@ -58,6 +58,10 @@ var (
 		"newer", "config, event log or checkpoint of a newer program", "refused, the version named",
 		9, KindEnd, "use a newer ddpm-tui",
 	}
+	FaultRank = Fault{
+		"rank", "a rank killed, its host gone, or it failed (more than one process)", "the job ends within seconds, the rank named; resume goes on from the last checkpoint, with any number of ranks",
+		10, KindEnd, "the job cannot go on without it",
+	}
 	FaultDamage = Fault{
 		"damaged", "damaged checkpoint", "named, the one before it is used",
 		0, KindLog, "damaged",
@@ -68,7 +72,7 @@ var (
 func Faults() []*Fault {
 	return []*Fault{
 		&FaultNotFinite, &FaultOverflow, &FaultDisk, &FaultDevice, &FaultMemory, &FaultBusy, &FaultStale, &FaultSignal, &FaultClock,
-		&FaultData, &FaultNewer, &FaultDamage,
+		&FaultData, &FaultNewer, &FaultRank, &FaultDamage,
 	}
 }
 

@@ -76,7 +76,7 @@ func TestAidsMatchReferences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := buildStep(c, params, images)
+	g, err := buildStep(c, params, images, c.Batch/c.micro())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend/graph"
 	"github.com/ddpm-tui/ddpm-tui/backend/rng"
 	"github.com/ddpm-tui/ddpm-tui/ddpm"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/nn"
 )
@@ -157,7 +158,10 @@ func stepWithBatchKept(t *testing.T, b *cpu.Backend, c *Config, pixels []byte, i
 	if s.Schedule, err = ddpm.NewSchedule(c.Schedule); err != nil {
 		t.Fatal(err)
 	}
-	g, err := buildStep(c, s.Params, images)
+	if s.shard, err = newShard(c, dist.Alone); err != nil {
+		t.Fatal(err)
+	}
+	g, err := buildStep(c, s.Params, images, c.Batch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +188,7 @@ func stepWithBatchKept(t *testing.T, b *cpu.Backend, c *Config, pixels []byte, i
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.exec, s.metrics = es[0], make([]float32, metSamples+2*c.Batch)
+	s.bind(es)
 	if err := s.writeConstants(pixels); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +244,7 @@ func TestStepMatchesReferences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := buildStep(c, params, images)
+	g, err := buildStep(c, params, images, c.Batch)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/backend/cpu"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/data"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
@@ -216,7 +217,7 @@ func TestNotEnoughMemory(t *testing.T) {
 	b := processor(t, "", 1)
 	c := smallConfig()
 	c.Batch = 8
-	fits, err := planStep(b, c, 7)
+	fits, err := planStep(b, c, 7, dist.Alone)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend/cpu"
 	"github.com/ddpm-tui/ddpm-tui/backend/cpu/simd"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/data"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 )
 
 // smallConfig is a network that the float64 references run in a moment: 8x8 images, attention, every kind of layer.
@@ -81,7 +82,7 @@ func newStep(t *testing.T, b backend.Backend, c *Config, pixels []byte, images i
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := NewStep(b, c, pixels, images)
+	s, err := NewStep(b, c, pixels, images, dist.Alone)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,12 +72,8 @@ var errFound = errors.New("found")
 // cannot be looked into. The state is then that after the step, if it was good, or before it; the step counter is for the caller
 // to set.
 func (s *Step) FirstBad() (*BadValue, error) {
-	in, ok := s.exec.(backend.Inspector)
-	if !ok {
-		return nil, fmt.Errorf("this backend runs programs only whole")
-	}
 	var first *BadValue
-	err := in.Inspect(func(step *backend.Step) error {
+	look := func(step *backend.Step) error {
 		for _, v := range step.Out {
 			if v.Absent() || v.DType != backend.F32 {
 				continue
@@ -93,11 +89,19 @@ func (s *Step) FirstBad() (*BadValue, error) {
 			}
 		}
 		return nil
-	})
-	if err != nil && !errors.Is(err, errFound) {
-		return nil, err
 	}
-	return first, nil
+	for _, e := range s.inspected() {
+		in, ok := e.(backend.Inspector)
+		if !ok {
+			return nil, fmt.Errorf("this backend runs programs only whole")
+		}
+		if err := in.Inspect(look); errors.Is(err, errFound) {
+			return first, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
 }
 
 // bad counts the values of a view that are not finite; nil if there are none. Its halo, all zeros, is looked at too.

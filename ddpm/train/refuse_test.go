@@ -9,6 +9,7 @@ import (
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/backend/cpu"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 )
 
@@ -112,7 +113,7 @@ func TestTooLittleMemory(t *testing.T) {
 
 	for _, memory := range []int64{1, need / 2, need - 1} {
 		b := &limited{Backend: processor(t, "", 2), memory: memory}
-		_, err := NewStep(b, c, pictures(images), images)
+		_, err := NewStep(b, c, pictures(images), images, dist.Alone)
 		var refused *model.NoMemoryError
 		if !errors.As(err, &refused) {
 			t.Fatalf("%d bytes of memory for a plan of %d: error %v", memory, need, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend/plan"
 	"github.com/ddpm-tui/ddpm-tui/backend/rng"
 	"github.com/ddpm-tui/ddpm-tui/ddpm"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/nn"
 )
@@ -49,15 +50,16 @@ func controlOf(i int) *graph.Value {
 }
 
 // buildStep is a whole training step (Ho et al. 2020, algorithm 1) as one graph: for each micro-batch its images, t, eps, x_t, the
-// network, the loss and the gradients; then AdamW, the averages, the step counter. images is the size of the data set.
-func buildStep(c *Config, params *nn.Params, images int) (*graph.Graph, error) {
+// network, the loss and the gradients; then AdamW, the averages, the step counter. images is the size of the data set, B the samples of
+// each micro-batch that are computed here.
+func buildStep(c *Config, params *nn.Params, images, B int) (*graph.Graph, error) {
 	return graph.Build(func(g *graph.Graph) {
 		var loss *graph.Value
 		var sums []*graph.Value
 		if c.micro() == 1 {
-			loss, sums = buildMicro(g, c, params, images, 0)
+			loss, sums = buildMicro(g, c, params, images, B, 0)
 		} else {
-			loss, sums = accumulate(g, c, params, images)
+			loss, sums = accumulate(g, c, params, images, B)
 		}
 		grads := params.Bind(sums, bufGrads)
 		g.Scope("loss.optimizer", func() {
@@ -79,10 +81,10 @@ func buildStep(c *Config, params *nn.Params, images int) (*graph.Graph, error) {
 }
 
 // accumulate is the mean loss and gradient of all micro-batches, one after the other in the same memory.
-func accumulate(g *graph.Graph, c *Config, params *nn.Params, images int) (loss *graph.Value, sums []*graph.Value) {
+func accumulate(g *graph.Graph, c *Config, params *nn.Params, images, B int) (loss *graph.Value, sums []*graph.Value) {
 	for i := range c.micro() {
 		g.Scope(fmt.Sprintf("micro%d", i), func() {
-			part, grads := buildMicro(g, c, params, images, i)
+			part, grads := buildMicro(g, c, params, images, B, i)
 			part = g.Scale(part, 1/float32(c.micro()), 0)
 			if i == 0 {
 				loss, sums = part, grads
@@ -98,8 +100,8 @@ func accumulate(g *graph.Graph, c *Config, params *nn.Params, images int) (loss 
 }
 
 // buildMicro is the i-th micro-batch of a step: its loss: [1] and the parameters' gradients.
-func buildMicro(g *graph.Graph, c *Config, params *nn.Params, images, i int) (loss *graph.Value, grads []*graph.Value) {
-	B, T, S, C := c.Batch/c.micro(), c.Schedule.T, c.UNet.SampleSize, c.UNet.InChannels
+func buildMicro(g *graph.Graph, c *Config, params *nn.Params, images, B, i int) (loss *graph.Value, grads []*graph.Value) {
+	T, S, C := c.Schedule.T, c.UNet.SampleSize, c.UNet.InChannels
 	control := controlOf(i)
 	table := func(i int) *graph.Value { return graph.State(bufTables, i*T*4, graph.F32(T), bufTables) }
 	signal, noise, minusNoise := table(0), table(1), table(2)
@@ -129,7 +131,7 @@ func buildMicro(g *graph.Graph, c *Config, params *nn.Params, images, i int) (lo
 		}
 		grads = g.Grad(loss, state(bufOne, graph.F32(1)), params.Values())
 		graph.Keep(each, bufMetrics, 4*(metSamples+i*B))
-		graph.Keep(t, bufMetrics, 4*(metSamples+c.Batch+i*B))
+		graph.Keep(t, bufMetrics, 4*(metSamples+c.micro()*B+i*B))
 	})
 	return loss, grads
 }
@@ -148,25 +150,26 @@ type Step struct {
 	exec     backend.Executable
 	metrics  []float32
 	Done     int64 // steps, as the control buffer has it
+	shard
 }
 
 // NewStep plans and compiles the step and the preview, and writes what does not change: tables, hyper-parameters, pixels
-// (images: [N,S,S,C]). The weights are drawn from the seed.
-func NewStep(b backend.Backend, c *Config, pixels []byte, images int) (*Step, error) {
-	s, err := planStep(b, c, images)
+// (images: [N,S,S,C]). The weights are drawn from the seed. The ranks of comm share each batch.
+func NewStep(b backend.Backend, c *Config, pixels []byte, images int, comm dist.Comm) (*Step, error) {
+	s, err := planStep(b, c, images, comm)
 	if err != nil {
 		return nil, err
 	}
 	es, err := s.Memory.Compile(s.programs()...)
 	if err != nil {
-		return nil, errors.Join(fits(b, c, images, err), s.Close())
+		return nil, errors.Join(fits(b, c, images, comm, err), s.Close())
 	}
-	s.exec = es[0]
-	s.Preview.Bind(es[1])
+	parts := len(s.program.Segments)
+	s.bind(es[:parts])
+	s.Preview.Bind(es[parts])
 	if s.Raw != nil {
-		s.Raw.Bind(es[2])
+		s.Raw.Bind(es[parts+1])
 	}
-	s.metrics = make([]float32, metSamples+2*c.Batch)
 
 	if err := s.writeConstants(pixels); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -175,20 +178,23 @@ func NewStep(b backend.Backend, c *Config, pixels []byte, images int) (*Step, er
 }
 
 // planStep plans without taking memory.
-func planStep(b backend.Backend, c *Config, images int) (*Step, error) {
+func planStep(b backend.Backend, c *Config, images int, comm dist.Comm) (*Step, error) {
 	s := &Step{Config: c, Memory: model.NewMemory(b)}
 	var err error
+	if s.shard, err = newShard(c, comm); err != nil {
+		return nil, err
+	}
 	if s.Params, err = nn.UNetParams(c.UNet); err != nil {
 		return nil, err
 	}
 	if s.Schedule, err = ddpm.NewSchedule(c.Schedule); err != nil {
 		return nil, err
 	}
-	g, err := buildStep(c, s.Params, images)
+	g, err := buildStep(c, s.Params, images, s.n)
 	if err != nil {
 		return nil, err
 	}
-	if s.program, s.Stats, err = s.Memory.Plan("train", g); err != nil {
+	if s.program, s.Stats, err = s.Memory.Plan("train", g, s.cuts(g, s.Params)...); err != nil {
 		return nil, err
 	}
 	if s.Preview, err = model.PlanForward(s.Memory, s.Params, c.UNet, c.Preview.Images, c.Schedule.T, bufEMA); err != nil {
@@ -205,7 +211,7 @@ func planStep(b backend.Backend, c *Config, images int) (*Step, error) {
 
 // programs are all that run with the step's memory.
 func (s *Step) programs() []*backend.Program {
-	list := []*backend.Program{s.program, s.Preview.Program}
+	list := append(s.program.Split(), s.Preview.Program)
 	if s.Raw != nil {
 		list = append(list, s.Raw.Program)
 	}
@@ -213,15 +219,15 @@ func (s *Step) programs() []*backend.Program {
 }
 
 // fits adds to an error that says that the plan does not fit what would: the largest batch of those that halving gives.
-func fits(b backend.Backend, c *Config, images int, err error) error {
+func fits(b backend.Backend, c *Config, images int, comm dist.Comm, err error) error {
 	var no *model.NoMemoryError
 	if !errors.As(err, &no) {
 		return err
 	}
-	for try := *c; try.Batch > 1; {
+	for try := *c; try.Batch > comm.Size(); {
 		try.Batch /= 2
 		try.Accumulate = 0
-		if s, err := planStep(b, &try, images); err == nil && s.Bytes <= no.Free {
+		if s, err := planStep(b, &try, images, comm); err == nil && s.Bytes <= no.Free {
 			no.Fits, no.FitsNeed = try.Batch, s.Bytes
 			break
 		}
@@ -245,7 +251,7 @@ func (s *Step) writeConstants(pixels []byte) error {
 		model.Write(s.Memory, bufImages, 0, pixels),
 		model.Write(s.Memory, bufTables, 0, mix),
 		model.Write(s.Memory, model.TableBuffer, 0, model.Table(c.UNet, T)),
-		model.Write(s.Memory, bufOne, 0, []float32{1 / float32(c.micro())}),
+		model.Write(s.Memory, bufOne, 0, []float32{s.weight() / float32(c.micro())}),
 		model.Write(s.Memory, bufHyper, 0, c.hyper()),
 	} {
 		if err != nil {
@@ -318,7 +324,7 @@ func (s *Step) setDone(steps int64) error {
 		control := make([]uint32, backend.CtlWords)
 		control[backend.CtlStep], control[backend.CtlStepHi] = uint32(steps), uint32(steps>>32)
 		control[backend.CtlSeed], control[backend.CtlSeedHi] = uint32(s.Config.Seed), uint32(s.Config.Seed>>32)
-		control[backend.CtlSample] = uint32(i * (s.Config.Batch / s.Config.micro()))
+		control[backend.CtlSample] = uint32(i*(s.Config.Batch/s.Config.micro()) + s.first)
 		all = append(all, control...)
 	}
 	s.Done = steps
@@ -350,6 +356,7 @@ type Result struct {
 	Clipped                      bool
 	SampleLoss                   []float32 // [B]
 	T                            []int     // [B], each sample's timestep
+	Stop                         bool      // a rank was asked to stop
 }
 
 // Bad reports whether the step met a number that is not finite; the weights are then as before it.
@@ -360,6 +367,9 @@ func (r *Result) Bad() bool {
 
 // Run does one training step.
 func (s *Step) Run(ctx context.Context) (*Result, error) {
+	if s.parts != nil {
+		return s.runShared(ctx)
+	}
 	if err := s.exec.Run(ctx, 1); err != nil {
 		return nil, err
 	}
@@ -367,20 +377,26 @@ func (s *Step) Run(ctx context.Context) (*Result, error) {
 	if err := model.Read(s.Memory, bufMetrics, 0, s.metrics); err != nil {
 		return nil, err
 	}
-	m, B := s.metrics, s.Config.Batch
-	r := &Result{
-		Loss: float64(m[metLoss]), GradNorm: float64(m[metNorm]),
-		LR: float64(m[metScalars+backend.SclLR]), EMADecay: float64(m[metScalars+backend.SclEMA]),
-		SampleLoss: m[metSamples : metSamples+B], T: make([]int, B),
-	}
-	r.Clipped = s.Config.Optimizer.Clip > 0 && r.GradNorm > s.Config.Optimizer.Clip
-	for i, t := range m[metSamples+B:] {
+	r, B := s.result(), s.Config.Batch
+	r.SampleLoss, r.T = s.metrics[metSamples:metSamples+B], make([]int, B)
+	for i, t := range s.metrics[metSamples+B:] {
 		r.T[i] = int(math.Float32bits(t))
 	}
 	return r, nil
 }
 
-// Executable is the compiled step, for timings.
+// result is what the metrics say, but for the samples.
+func (s *Step) result() *Result {
+	m := s.metrics
+	r := &Result{
+		Loss: float64(m[metLoss]), GradNorm: float64(m[metNorm]),
+		LR: float64(m[metScalars+backend.SclLR]), EMADecay: float64(m[metScalars+backend.SclEMA]),
+	}
+	r.Clipped = s.Config.Optimizer.Clip > 0 && r.GradNorm > s.Config.Optimizer.Clip
+	return r
+}
+
+// Executable is the compiled step, for timings; nil where ranks share it.
 func (s *Step) Executable() backend.Executable { return s.exec }
 
 // Close frees the device's memory.

@@ -10,6 +10,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/ddpm"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/data"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/nn"
 )
@@ -83,7 +84,7 @@ func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
 		return err
 	}
 	c, set := t.Config, t.Set
-	step, err := NewStep(b, c, set.Pixels, set.N)
+	step, err := NewStep(b, c, set.Pixels, set.N, dist.Alone)
 	if err != nil {
 		return err
 	}
