@@ -41,7 +41,37 @@ type (
 	}
 	// PowerEMA is an average of the weights whose memory grows with the run: t^Gamma is the weight of what was there at step t.
 	PowerEMA struct{ Gamma float32 }
+	// Likelihood says what a network's output says of a value; see the op nll.
+	Likelihood struct {
+		Kind       LikelihoodKind
+		Components int // of a mixture
+	}
 )
+
+// A LikelihoodKind is what the parameters of a value mean.
+type LikelihoodKind int
+
+// The kinds of likelihood.
+const (
+	Squared     LikelihoodKind = iota // the value; its squared error
+	Absolute                          // the value; its absolute error
+	Mixture                           // a mixture of discretised logistics
+	Categorical                       // a logit for each of 256 levels
+)
+
+// Params is how many numbers the network says of each value.
+func (l Likelihood) Params() int {
+	switch l.Kind {
+	case Mixture:
+		return 3 * l.Components
+	case Categorical:
+		return 256
+	}
+	return 1
+}
+
+// MinLogScale is the least logarithm of a logistic's scale that counts: sharper would be a spike on one level.
+const MinLogScale = -7
 
 // The words of the control buffer (u32), which the host writes and Advance counts up.
 const (

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/ddpm"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/lab"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/nn"
 )
@@ -39,6 +40,8 @@ type Config struct {
 	CheckpointSeconds float64 `json:"checkpoint_seconds"` // time between checkpoints; with both 0 there is one at the end
 	CheckpointSteps   int64   `json:"checkpoint_steps"`   // steps between checkpoints; if not 0 the time does not count
 	CheckpointKeep    int     `json:"checkpoint_keep"`    // how many stay, 0 for three
+
+	Lab *lab.Task `json:"lab,omitempty"` // what a network of the lab learns; nil is diffusion as everywhere else
 
 	DataHash string `json:"data_hash,omitempty"` // of the images' names and sizes, as they were at the start
 }
@@ -90,7 +93,17 @@ func (c *Config) Validate() error {
 	if err := c.UNet.Validate(); err != nil {
 		return err
 	}
-	if c.UNet.InChannels != c.UNet.OutChannels {
+	if c.Lab != nil {
+		if err := c.Lab.Check(c.UNet.InChannels, c.UNet.OutChannels); err != nil {
+			return fmt.Errorf("config: %w", err)
+		}
+		if c.MinSNR > 0 && c.masked() {
+			return errors.New("config: min_snr weighs noise, and this run has masks")
+		}
+		if c.Prediction != ddpm.Epsilon {
+			return fmt.Errorf("config: prediction %q: the lab's networks predict %s", c.Prediction, ddpm.Epsilon)
+		}
+	} else if c.UNet.InChannels != c.UNet.OutChannels {
 		return fmt.Errorf("config: unet has in_channels %d and out_channels %d, a diffusion model has as many out as in", c.UNet.InChannels, c.UNet.OutChannels)
 	}
 	if c.UNet.Classes() > 0 {
@@ -156,6 +169,25 @@ const maxLengths = 8
 
 // courses are the values of Optimizer.Course.
 var courses = map[string]float32{"": backend.LRConstant, "constant": backend.LRConstant, "cosine": backend.LRCosine, "linear": backend.LRLinear}
+
+// Channels is that of the images.
+func (c *Config) Channels() int {
+	if c.Lab != nil {
+		return (c.UNet.InChannels - 2) / 2
+	}
+	return c.UNet.InChannels
+}
+
+// masked reports whether the run fills in what masks hide.
+func (c *Config) masked() bool { return c.Lab != nil && c.Lab.Masked() }
+
+// levels is how many values t has in a step's metrics: timesteps, or masks by what they hide.
+func (c *Config) levels() int {
+	if c.masked() {
+		return c.Lab.Masks
+	}
+	return c.Schedule.T
+}
 
 // hyper are the optimizer's hyper-parameters as the device reads them.
 func (c *Config) hyper() []float32 {

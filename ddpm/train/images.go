@@ -34,7 +34,7 @@ func (e *DataChangedError) Fault() *run.Fault { return &run.FaultData }
 // loadImages loads the images that the configuration names, and holds them to what they were at the start.
 func (t *Trainer) loadImages(ctx context.Context) error {
 	c := t.Config
-	o := data.Options{Size: c.UNet.SampleSize, Channels: c.UNet.InChannels, Progress: t.readingProgress()}
+	o := data.Options{Size: c.UNet.SampleSize, Channels: c.Channels(), Progress: t.readingProgress()}
 	t.Set = t.o.Set
 	if t.Set == nil {
 		if c.DataHash != "" { // reading may take minutes: look at the names first
@@ -52,8 +52,8 @@ func (t *Trainer) loadImages(ctx context.Context) error {
 		}
 	}
 	set := t.Set
-	if set.Size != c.UNet.SampleSize || set.Channels != c.UNet.InChannels {
-		return fmt.Errorf("train: the images are %dx%d with %d channels, the network wants %dx%d with %d", set.Size, set.Size, set.Channels, c.UNet.SampleSize, c.UNet.SampleSize, c.UNet.InChannels)
+	if set.Size != c.UNet.SampleSize || set.Channels != c.Channels() {
+		return fmt.Errorf("train: the images are %dx%d with %d channels, the network wants %dx%d with %d", set.Size, set.Size, set.Channels, c.UNet.SampleSize, c.UNet.SampleSize, c.Channels())
 	}
 	if set.N < 1 {
 		return errors.New("train: the data set is empty")

@@ -54,7 +54,7 @@ func (t *Trainer) report(r *Result, d time.Duration) {
 	t.seen++
 	t.lossEMA += max(0.02, 1/float64(t.seen)) * (r.Loss - t.lossEMA) // a plain mean at first
 	for i, tt := range r.T {
-		k := tt * Buckets / t.Config.Schedule.T
+		k := tt * Buckets / t.Config.levels()
 		if t.counts[k]++; t.counts[k] == 1 {
 			t.buckets[k] = float64(r.SampleLoss[i])
 		}

@@ -23,6 +23,9 @@ const liveEvery = 250 * time.Millisecond
 // preview samples a grid from the EMA weights, always from the same noise, so that one sees the same pictures grow. It shows
 // x_t while it goes, and keeps the grid and one trajectory as files.
 func (t *Trainer) preview(ctx context.Context) error {
+	if t.Config.Lab != nil {
+		return t.labPreview(ctx)
+	}
 	before := t.state
 	t.setState("sampling")
 	start := time.Now()
@@ -61,15 +64,7 @@ func (t *Trainer) preview(ctx context.Context) error {
 		Samples: "previews/" + name + ".png", Trajectory: "previews/" + name + "-xt.png", Rows: rows, Cols: cols,
 		Sampler: p.Sampler, Steps: p.Steps, Seed: t.Config.Seed, Seconds: run.Float(time.Since(start).Seconds()),
 	}
-	if err := errors.Join(WritePNG(t.folder.Path(e.Samples), grid), WritePNG(t.folder.Path(e.Trajectory), line)); err != nil {
-		if !t.unseen {
-			t.logFault(&run.FaultDisk, "error", "make room, or make the folder writable: the preview of step %d could not be written: %v", t.Step.Done, err)
-		}
-		t.unseen = true
-	} else {
-		t.unseen = false
-		t.emit(run.Event{Kind: "preview", Preview: e})
-	}
+	t.sayPreview(e, errors.Join(WritePNG(t.folder.Path(e.Samples), grid), WritePNG(t.folder.Path(e.Trajectory), line)))
 	t.setState(before)
 	return nil
 }

@@ -101,20 +101,44 @@ func accumulate(g *graph.Graph, c *Config, params *nn.Params, images, B int) (lo
 
 // buildMicro is the i-th micro-batch of a step: its loss: [1] and the parameters' gradients.
 func buildMicro(g *graph.Graph, c *Config, params *nn.Params, images, B, i int) (loss *graph.Value, grads []*graph.Value) {
-	T, S, C := c.Schedule.T, c.UNet.SampleSize, c.UNet.InChannels
+	S, C := c.UNet.SampleSize, c.Channels()
 	control := controlOf(i)
-	table := func(i int) *graph.Value { return graph.State(bufTables, i*T*4, graph.F32(T), bufTables) }
-	signal, noise, minusNoise := table(0), table(1), table(2)
-
-	var x0, t, eps, xt *graph.Value
+	var x0, t, each *graph.Value
 	g.Scope("batch", func() {
 		index := g.BatchIndices(control, B, c.Batch, images)
 		x0 = g.BatchImages(state(bufImages, graph.U8(images, S, S, C)), index, control, c.Flip, c.Crop)
+	})
+	if c.masked() {
+		loss, each, t = c.Lab.Objective(g, params, c.UNet, control, x0)
+	} else {
+		loss, each, t = buildDiffusion(g, c, params, control, x0)
+	}
+	g.Scope("loss", func() {
+		grads = g.Grad(loss, state(bufOne, graph.F32(1)), params.Values())
+		graph.Keep(each, bufMetrics, 4*(metSamples+i*B))
+		graph.Keep(t, bufMetrics, 4*(metSamples+c.micro()*B+i*B))
+	})
+	return loss, grads
+}
+
+// buildDiffusion draws t and eps for images x0: [B,S,S,C], and is the loss of what the network says of x_t: [1], that of each image, and
+// t: [B].
+func buildDiffusion(g *graph.Graph, c *Config, params *nn.Params, control, x0 *graph.Value) (loss, each, t *graph.Value) {
+	B, T, S, C := x0.Shape[0], c.Schedule.T, x0.Shape[1], x0.Shape[3]
+	table := func(i int) *graph.Value { return graph.State(bufTables, i*T*4, graph.F32(T), bufTables) }
+	signal, noise, minusNoise := table(0), table(1), table(2)
+
+	var eps, xt *graph.Value
+	g.Scope("batch", func() {
 		t = g.RandomTimesteps(control, B, T)
 		eps = g.RandomNormal(control, rng.StreamNoise, B, S, S, C)
 		xt = g.Mix(x0, eps, signal, noise, t) // x_t = sqrt(alphabar) x_0 + sqrt(1-alphabar) eps
 	})
-	out := nn.UNetInTraining(g, params, c.UNet, xt, t, state(model.TableBuffer, graph.F32(T, c.UNet.BlockOutChannels[0])), nil, control)
+	in := xt
+	if c.Lab != nil {
+		in = c.Lab.NoiseInput(g, xt)
+	}
+	out := nn.UNetInTraining(g, params, c.UNet, in, t, state(model.TableBuffer, graph.F32(T, c.UNet.BlockOutChannels[0])), nil, control)
 	g.Scope("loss", func() {
 		target := eps
 		switch c.Prediction {
@@ -123,17 +147,13 @@ func buildMicro(g *graph.Graph, c *Config, params *nn.Params, images, B, i int) 
 		case ddpm.VPrediction:
 			target = g.Mix(eps, x0, signal, minusNoise, t) // v = sqrt(alphabar) eps - sqrt(1-alphabar) x_0
 		}
-		var each *graph.Value
 		loss, each = g.MSE(out, target)
 		if c.MinSNR > 0 { // what is reported of each sample stays the plain error
 			root := g.Gather(state(bufWeights, graph.F32(T, 2*C)), t)
 			loss, _ = g.MSE(g.Modulate(out, root), g.Modulate(target, root))
 		}
-		grads = g.Grad(loss, state(bufOne, graph.F32(1)), params.Values())
-		graph.Keep(each, bufMetrics, 4*(metSamples+i*B))
-		graph.Keep(t, bufMetrics, 4*(metSamples+c.micro()*B+i*B))
 	})
-	return loss, grads
+	return loss, each, t
 }
 
 // A Step is the training step on a device: compiled, with its state.
@@ -247,10 +267,20 @@ func (s *Step) writeConstants(pixels []byte) error {
 	if c.Prediction == ddpm.VPrediction {
 		mix = append(mix, minusNoise...)
 	}
+	embedding := model.Table(c.UNet, T)
+	if c.Lab != nil {
+		if err := s.writeLab(embedding); err != nil {
+			return err
+		}
+	}
+	if !c.masked() {
+		if err := model.Write(s.Memory, bufTables, 0, mix); err != nil {
+			return err
+		}
+	}
 	for _, err := range []error{
 		model.Write(s.Memory, bufImages, 0, pixels),
-		model.Write(s.Memory, bufTables, 0, mix),
-		model.Write(s.Memory, model.TableBuffer, 0, model.Table(c.UNet, T)),
+		model.Write(s.Memory, model.TableBuffer, 0, embedding),
 		model.Write(s.Memory, bufOne, 0, []float32{s.weight() / float32(c.micro())}),
 		model.Write(s.Memory, bufHyper, 0, c.hyper()),
 	} {

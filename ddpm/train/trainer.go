@@ -84,7 +84,11 @@ func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
 		return err
 	}
 	c, set := t.Config, t.Set
-	step, err := NewStep(b, c, set.Pixels, set.N, dist.Alone)
+	n, err := c.images(set.N)
+	if err != nil {
+		return err
+	}
+	step, err := NewStep(b, c, set.Pixels[:n*set.Size*set.Size*set.Channels], n, dist.Alone)
 	if err != nil {
 		return err
 	}
@@ -93,7 +97,7 @@ func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
 		return err
 	}
 	t.emit(run.Event{Kind: run.KindStart, Start: &run.Start{
-		Name: t.folder.Name(), Preset: c.Preset, Data: set.Name, Images: set.N, Size: set.Size, Channels: set.Channels, Batch: c.Batch, Steps: c.Steps,
+		Name: t.folder.Name(), Preset: c.Preset, Data: set.Name, Images: n, Size: set.Size, Channels: set.Channels, Batch: c.Batch, Steps: c.Steps,
 		T: c.Schedule.T, Schedule: c.Schedule.Kind, Parameters: step.Params.Count(), MACs: nn.MACs(c.UNet), Seed: c.Seed,
 		Backend: t.backend.Backend, Device: t.device(), PlanBytes: step.Bytes,
 	}})
