@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
+
+	"github.com/ddpm-tui/ddpm-tui/tui/picture"
 )
 
 // An emulator is as much of a terminal as the program uses: cells of text, over which sixel pictures lie. Writing a cell removes the
@@ -20,17 +23,24 @@ type emulator struct {
 	pictures           int // sixel sequences drawn
 	queries            int // requests for the device attributes
 	last               rune
+	lastX, lastY       int
 	rest               string // an unfinished sequence
 	unknown            []string
+	ink                int            // of the 256 colours, -1 is the default
+	images             map[int]string // kitty's virtual placements: "cols x rows"
+	half               string         // keys of a picture of kitty's that is half sent
+	reply              func(string)   // takes answers; nil: the terminal is deaf
 }
 
 type cell struct {
-	r   rune
-	pic string // the sixel sequence whose pixels are here
+	r     rune
+	pic   string // the sequence whose pixels are here
+	marks string // combining runes
+	ink   int
 }
 
 func newEmulator(w, h, cellW, cellH int) *emulator {
-	e := &emulator{cellW: cellW, cellH: cellH}
+	e := &emulator{cellW: cellW, cellH: cellH, ink: -1, images: map[int]string{}}
 	e.resize(w, h)
 	return e
 }
@@ -135,12 +145,18 @@ func (e *emulator) rune(r rune) {
 		if r < ' ' {
 			return
 		}
+		if unicode.Is(unicode.Mn, r) {
+			if e.lastX >= 0 {
+				e.cells[e.lastY][e.lastX].marks += string(r)
+			}
+			return
+		}
 		if e.wrap {
 			e.rune('\r')
 			e.rune('\n')
 		}
-		e.cells[e.y][e.x] = cell{r: r}
-		e.last = r
+		e.cells[e.y][e.x] = cell{r: r, ink: e.ink}
+		e.last, e.lastX, e.lastY = r, e.x, e.y
 		if e.x == e.w-1 {
 			e.wrap = true
 		} else {
@@ -174,8 +190,12 @@ func (e *emulator) escape(seq string) {
 		} else {
 			e.y = max(0, e.y-1)
 		}
+	case strings.HasPrefix(seq, "\x1b_G"):
+		e.kitty(seq[3 : len(seq)-2])
 	case strings.HasPrefix(seq, "\x1bP"):
 		e.sixel(seq)
+	case strings.HasPrefix(seq, "\x1b]1337;File="):
+		e.file(seq)
 	case strings.HasPrefix(seq, "\x1b["):
 		e.control(seq[2:len(seq)-1], seq[len(seq)-1])
 	}
@@ -189,16 +209,66 @@ func (e *emulator) sixel(seq string) {
 		e.unknown = append(e.unknown, "sixel without raster attributes")
 		return
 	}
-	e.pictures++
 	h = (h + 5) / 6 * 6
-	for y := range (h + e.cellH - 1) / e.cellH {
-		for x := range (w + e.cellW - 1) / e.cellW {
+	e.paint(seq, (w+e.cellW-1)/e.cellW, (h+e.cellH-1)/e.cellH)
+}
+
+// file draws one of iTerm2's files by the cells it says it covers.
+func (e *emulator) file(seq string) {
+	head, _, _ := strings.Cut(seq, ":")
+	size := map[string]int{}
+	for kv := range strings.SplitSeq(head, ";") {
+		k, v, _ := strings.Cut(kv, "=")
+		size[k], _ = strconv.Atoi(v)
+	}
+	e.paint(seq, size["width"], size["height"])
+}
+
+// paint covers cells with a picture.
+func (e *emulator) paint(seq string, w, h int) {
+	e.pictures++
+	for y := range h {
+		for x := range w {
 			if e.y+y >= e.h || e.x+x >= e.w {
-				e.unknown = append(e.unknown, "sixel over the edge")
+				e.unknown = append(e.unknown, "a picture over the edge")
 				return
 			}
 			e.cells[e.y+y][e.x+x].pic = seq
 		}
+	}
+}
+
+// kitty takes kitty's graphics: what is transmitted in whole becomes a virtual placement.
+func (e *emulator) kitty(body string) {
+	head, _, _ := strings.Cut(body, ";")
+	keys := map[string]string{}
+	for kv := range strings.SplitSeq(head, ",") {
+		k, v, _ := strings.Cut(kv, "=")
+		keys[k] = v
+	}
+	id, _ := strconv.Atoi(keys["i"])
+	switch keys["a"] {
+	case "q":
+		return
+	case "d":
+		delete(e.images, id)
+		return
+	case "T":
+		if e.half != "" {
+			e.unknown = append(e.unknown, "a picture inside of another: "+head)
+		}
+		delete(e.images, id)
+		e.half = fmt.Sprintf("%d %sx%s", id, keys["c"], keys["r"])
+	default:
+		if e.half == "" {
+			e.unknown = append(e.unknown, "the rest of no picture: "+head)
+		}
+	}
+	if keys["m"] == "0" && e.half != "" {
+		size := ""
+		fmt.Sscan(e.half, &id, &size)
+		e.images[id], e.half = size, ""
+		e.pictures++
 	}
 }
 
@@ -225,9 +295,25 @@ func (e *emulator) control(params string, final byte) {
 		e.wrap = false
 	}
 	switch final {
-	case 'm', 't':
+	case 'm':
+		for i, n := range nums {
+			switch {
+			case n == 0 || n == 39:
+				e.ink = -1
+			case n == 38 && i+2 < len(nums) && nums[i+1] == 5:
+				e.ink = nums[i+2]
+			}
+			if n == 38 || n == 48 {
+				break
+			}
+		}
+	case 't':
 	case 'c':
 		e.queries++
+	case 'n':
+		if params == "5" && e.reply != nil {
+			e.reply(picture.Acknowledged)
+		}
 	case 'H':
 		e.y, e.x = min(e.h, n)-1, 0
 		if len(nums) > 1 {
@@ -297,7 +383,7 @@ func (e *emulator) control(params string, final byte) {
 			e.bottom = min(e.h, nums[1])
 		}
 		e.x, e.y = 0, 0
-	case 'u', 'n', 'l', 'h', 'q', 's':
+	case 'u', 'l', 'h', 'q', 's':
 	default:
 		e.unknown = append(e.unknown, params+string(final))
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image/color"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -12,27 +13,40 @@ import (
 
 // A gallery holds a screen's pictures by name. Drawing one into a box says what is wanted; encoding happens in commands, one at a time
 // a picture, and always from the newest image, so that a slow terminal or a fast source costs frames and never time.
+//
+// A newer image waits until the terminal has the one before it, and the line has room for it: then it is the newest there is.
 type gallery struct {
+	out    *picture.Screen // what the line can take
+	pace   time.Duration   // between two images of a picture at least
 	mode   picture.Mode
 	cellW  int
 	cellH  int
 	colors int
+	tmux   bool // kitty's pictures pass through it
 	art    map[string]*artwork
+	waits  bool // for a moment that is known
 }
 
 type artwork struct {
-	slot   int
-	sheet  picture.Sheet
-	still  bool
-	seq    int
-	wanted bool // drawn in the last frame
-	want   recipe
-	made   recipe
-	have   picture.Encoded
-	busy   bool
+	slot    int
+	sheet   picture.Sheet
+	still   bool
+	seq     int
+	wanted  bool // drawn in the last frame
+	want    recipe
+	made    recipe
+	have    picture.Encoded
+	next    *picture.Encoded // kitty's: shown when the terminal has it
+	busy    bool
+	begun   time.Time // the encoding of the last image
+	quality int
+	turn    int // of kitty's two numbers for the picture
 }
 
-// A recipe is all that an encoded picture depends on.
+// firstImage is the first of the numbers of our pictures in kitty: two for each slot, one that is shown and one that is loaded.
+const firstImage = 161
+
+// A recipe is all that an encoded picture depends on, but what the line can take.
 type recipe struct {
 	seq  int
 	mode picture.Mode
@@ -45,6 +59,12 @@ type encodedMsg struct {
 	from recipe
 	pic  picture.Encoded
 }
+
+// lineMsg says that the line can take more, or a picture is loaded.
+type lineMsg struct{}
+
+// paceMsg says that a picture has waited long enough.
+type paceMsg struct{}
 
 // set hangs a picture. A still one gets a palette of its own.
 func (g *gallery) set(name string, s picture.Sheet, still bool) {
@@ -74,13 +94,13 @@ func (g *gallery) draw(th theme, name string, w, h int, missing string) block {
 	}
 	a.wanted = true
 	a.want = recipe{seq: a.seq, mode: g.mode, opt: picture.Options{
-		Cols: w, Rows: h, CellW: g.cellW, CellH: g.cellH, Colors: g.colors, Still: a.still, Background: th.back, Light: !th.dark,
+		Cols: w, Rows: h, CellW: g.cellW, CellH: g.cellH, Colors: g.colors, Still: a.still, Background: th.back, Light: !th.dark, Passthrough: g.tmux,
 	}}
 	e := a.have
 	if e.Mode != g.mode || e.Cols == 0 || e.Cols > w || e.Rows > h {
 		return text(w, h)
 	}
-	if e.Mode != picture.Sixel {
+	if !e.Mode.Drawn() {
 		return centre(text(e.Cols, e.Rows, e.Lines...), w, h)
 	}
 	lines := make([]string, e.Rows)
@@ -99,32 +119,102 @@ func (g *gallery) begin() {
 	}
 }
 
+// placements are the pictures of a frame whose cells are text: those that the text shows, and those of kitty's that are to be loaded.
+func (g *gallery) placements() []picture.Placement {
+	var list []picture.Placement
+	for _, a := range g.art {
+		switch {
+		case !a.wanted:
+		case a.next != nil:
+			list = append(list, picture.Placement{Slot: a.slot, Picture: *a.next})
+		case a.have.Mode == g.mode && len(a.have.Parts) == 0:
+			list = append(list, picture.Placement{Slot: a.slot, Picture: a.have})
+		}
+	}
+	return list
+}
+
+// loaded shows the pictures of kitty's that the terminal has.
+func (g *gallery) loaded() {
+	for _, a := range g.art {
+		if a.next != nil && g.out.Loaded(a.slot, *a.next) {
+			a.have, a.next = *a.next, nil
+		}
+	}
+}
+
 // work is the encoding that the last frame asks for.
 func (g *gallery) work() tea.Cmd {
+	wanted := 0
+	for _, a := range g.art {
+		if a.wanted {
+			wanted++
+		}
+	}
 	var cmds []tea.Cmd
+	soonest := time.Duration(0)
 	for name, a := range g.art {
-		if !a.wanted || a.busy || a.want == a.made {
+		if !a.wanted || a.busy || a.next != nil || a.want == a.made {
 			continue
 		}
-		a.busy = true
-		r, sheet := a.want, a.sheet
-		cmds = append(cmds, func() tea.Msg {
-			pic, err := picture.EncodeSheet(sheet, r.mode, r.opt)
-			if err != nil { // nothing that would be better the next time
-				pic = picture.Encoded{Mode: r.mode}
-			}
-			return encodedMsg{name, r, pic}
-		})
+		switch wait := g.wait(a); {
+		case wait == 0:
+			cmds = append(cmds, g.encode(name, a, wanted))
+		case wait > 0 && (soonest == 0 || wait < soonest):
+			soonest = wait
+		}
+	}
+	if soonest > 0 && !g.waits {
+		g.waits = true
+		cmds = append(cmds, tea.Tick(soonest, func(time.Time) tea.Msg { return paceMsg{} }))
 	}
 	return tea.Batch(cmds...)
 }
 
+// wait is how long a picture has to wait; negative is until lineMsg. One that is to be elsewhere, or of another size, does not: the one
+// before it does not do.
+func (g *gallery) wait(a *artwork) time.Duration {
+	before := a.made
+	if before.seq = a.want.seq; before != a.want {
+		return 0
+	}
+	if wait := g.pace - time.Since(a.begun); wait > 0 {
+		return wait
+	}
+	return g.out.Wait()
+}
+
+// encode is the command that makes a picture, one of so many on the screen.
+func (g *gallery) encode(name string, a *artwork, of int) tea.Cmd {
+	a.busy, a.begun = true, time.Now()
+	a.turn ^= 1
+	from, id := max(0, a.quality-1), firstImage+2*a.slot+a.turn
+	if a.made.mode != a.want.mode {
+		from = 0
+	}
+	bytes := g.out.Allowance(max(g.pace, time.Second/4)) / of
+	r, sheet := a.want, a.sheet
+	return func() tea.Msg {
+		pic, err := picture.EncodeWithin(sheet, r.mode, r.opt, id, from, bytes)
+		if err != nil { // nothing that would be better the next time
+			pic = picture.Encoded{Mode: r.mode}
+		}
+		return encodedMsg{name, r, pic}
+	}
+}
+
 // encoded takes a picture that is done.
 func (g *gallery) encoded(m encodedMsg) {
-	if a := g.art[m.name]; a != nil {
-		a.busy = false
-		a.made, a.have = m.from, m.pic
+	a := g.art[m.name]
+	if a == nil {
+		return
 	}
+	a.busy, a.made, a.quality = false, m.from, m.pic.Quality
+	if m.pic.Mode == picture.Kitty && m.pic.Cols > 0 {
+		a.next = &m.pic
+		return
+	}
+	a.have, a.next = m.pic, nil
 }
 
 // statLines are the numbers that stand for pictures.

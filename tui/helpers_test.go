@@ -156,7 +156,7 @@ func encode(s *shell) {
 	for range 3 {
 		for name, a := range s.gallery.art {
 			if a.busy {
-				pic, err := picture.EncodeSheet(a.sheet, a.want.mode, a.want.opt)
+				pic, err := picture.EncodeWithin(a.sheet, a.want.mode, a.want.opt, firstImage, 0, 0)
 				if err != nil {
 					panic(err)
 				}

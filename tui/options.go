@@ -11,12 +11,15 @@ import (
 // Options are what all screens share. The zero value is a screen on the standard streams that finds out the rest by itself.
 type Options struct {
 	Title   string   // what the screen is about: a run's name, a path
-	Images  string   // auto (or empty), sixel, blocks, 256, ascii, off
+	Images  string   // auto (or empty), kitty, sixel, iterm, blocks, 256, ascii, off
+	Budget  int      // bytes a second that pictures take over a network; 0 is picture.DefaultBudget
 	NoColor bool     // no colours, as if NO_COLOR were set
 	Next    []string // what a person can do after the end, a line each, such as a command
 	In      *os.File // nil is the standard input
 	Out     *os.File // nil is the standard output
 	Env     []string // nil is the environment of the process
+
+	Connection *Connection // a terminal elsewhere, instead of In and Out
 }
 
 // ErrLeft says that the person left at once, before the work had ended or saved itself.
@@ -29,6 +32,13 @@ var errNoTerminal = errors.New("a screen needs a terminal on its input and outpu
 func (o Options) CheckImages() error {
 	_, _, err := picture.ParseMode(o.Images)
 	return err
+}
+
+func (o Options) budget() int {
+	if o.Budget == 0 {
+		return picture.DefaultBudget
+	}
+	return o.Budget
 }
 
 func (o Options) env() []string {

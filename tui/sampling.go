@@ -127,6 +127,9 @@ func (m *sampling) take(f SampleFrame) {
 	m.last = f
 }
 
+// pace is that of its pictures: four a second.
+func (m *sampling) pace() time.Duration { return time.Second / 4 }
+
 func (m *sampling) typing() bool       { return false }
 func (m *sampling) notice() string     { return "" }
 func (m *sampling) leave(bool) tea.Cmd { return quit }

@@ -61,7 +61,9 @@ type shell struct {
 
 	term    picture.Terminal
 	colours picture.Colours
-	mux     bool
+	mux     picture.Multiplexer
+	plain   bool          // the terminal prints what it does not know
+	tmux    func() string // asks tmux about the terminal outside; nil: there is none
 	mono    bool
 	auto    bool // the terminal decides the mode
 	gallery gallery
@@ -81,16 +83,19 @@ func newShell(ctx context.Context, in screen, out *picture.Screen, opt Options, 
 	}
 	s := &shell{
 		ctx: ctx, in: in, out: out, title: clean(opt.Title), clock: time.Now, colours: colours,
-		mono: opt.mono(), mux: picture.Multiplexer(opt.getenv), auto: auto,
+		mono: opt.mono(), mux: picture.InMultiplexer(opt.getenv), plain: opt.getenv("TERM") == "linux", auto: auto,
 		w: 80, h: 24,
 	}
 	if s.mono {
 		s.colours = picture.NoColours
-		if mode == picture.HalfBlocks || mode == picture.Blocks256 {
-			mode = picture.None // blocks without colours show nothing
+		if mode == picture.HalfBlocks || mode == picture.Blocks256 || mode == picture.Kitty {
+			mode = picture.None // these are colours, and without them nothing
 		}
 	}
-	s.gallery.mode = mode
+	s.gallery.mode, s.gallery.out = mode, out
+	if mode == picture.Kitty && s.mux != picture.Direct {
+		s.passThrough() // a person knows better
+	}
 	s.th = newTheme(true, s.mono, nil)
 	s.started = s.clock()
 	s.chooseMode()
@@ -111,7 +116,7 @@ func (s *shell) chooseMode() {
 func (s *shell) modes() []picture.Mode {
 	if s.mono {
 		modes := []picture.Mode{picture.None, picture.ASCII}
-		if s.term.Sixel && !s.mux {
+		if s.term.Sixel && s.mux == picture.Direct {
 			modes = append(modes, picture.Sixel)
 		}
 		return modes
@@ -139,7 +144,27 @@ func (s *shell) Init() tea.Cmd {
 		<-s.ctx.Done()
 		return leaveMsg{}
 	}
-	return tea.Batch(tea.Raw(picture.Query), tea.RequestBackgroundColor, s.in.init(), wait)
+	query := picture.Query
+	if s.plain {
+		query = picture.PlainQuery
+	}
+	cmds := []tea.Cmd{tea.Raw(query), tea.RequestBackgroundColor, s.in.init(), wait}
+	if s.colours == picture.Colours256 || s.colours == picture.Colours16 {
+		cmds = append(cmds, tea.RequestCapability("RGB"), tea.RequestCapability("Tc")) // over SSH nobody says COLORTERM
+	}
+	if s.tmux != nil {
+		cmds = append(cmds, func() tea.Msg { return tmuxMsg(s.tmux()) })
+	}
+	return tea.Batch(cmds...)
+}
+
+// tmuxMsg is what tmux says of the terminal outside.
+type tmuxMsg string
+
+// passThrough sends kitty's pictures through tmux.
+func (s *shell) passThrough() {
+	s.mux, s.gallery.tmux = picture.PassesKitty, true
+	s.out.Passthrough(true)
 }
 
 // Update takes a message and draws the frame that follows from it.
@@ -167,6 +192,26 @@ func (s *shell) handle(msg tea.Msg) tea.Cmd {
 	case uv.UnknownCsiEvent:
 		s.term.Reply(string(msg))
 		s.chooseMode()
+	case uv.KittyGraphicsEvent:
+		s.term.Graphics = s.term.Graphics || string(msg.Payload) == "OK"
+		s.chooseMode()
+	case tea.TerminalVersionMsg:
+		s.term.Version = clean(msg.Name)
+		s.chooseMode()
+	case tea.ColorProfileMsg:
+		if !s.mono {
+			s.colours = colours(msg.Profile)
+			s.chooseMode()
+		}
+	case tmuxMsg:
+		if picture.TmuxPasses(string(msg)) {
+			s.passThrough()
+			s.chooseMode()
+		}
+	case lineMsg:
+		s.gallery.loaded()
+	case paceMsg:
+		s.gallery.waits = false
 	case encodedMsg:
 		s.gallery.encoded(msg)
 	case leaveMsg:
@@ -292,7 +337,7 @@ func (s *shell) View() tea.View {
 	if s.content == "" {
 		s.render()
 	}
-	s.out.Show(s.pics)
+	s.out.Show(append(s.gallery.placements(), s.pics...))
 	v := tea.NewView(s.content)
 	v.AltScreen = true
 	v.WindowTitle = strings.TrimSpace("ddpm-tui " + s.title)

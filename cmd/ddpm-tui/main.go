@@ -93,7 +93,7 @@ Without a command it opens the home screen: the runs in ./runs, and a new run.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see %s --help", err, c.CommandPath())}
 	})
-	root.PersistentFlags().String("images", "auto", "pictures in the terminal: auto, sixel, blocks, 256, ascii or off")
+	root.PersistentFlags().String("images", "auto", "pictures in the terminal: auto, kitty, sixel, iterm, blocks, 256, ascii or off")
 	root.AddCommand(newTrain(), newResume(), newAttach(), newRuns(), newStop(), newSample(), newData(), newPresets(), newDevices(), newBench(), newVersion())
 	return root
 }

@@ -47,8 +47,15 @@ func even(n int) []uint8 {
 	return out
 }
 
-// liveCube is the palette of live sixel pictures: 252 colours, the eye's best channel with one level more.
-var liveCube = newCube(even(6), even(7), even(6))
+// cubes are the palettes of live pictures, by the number of colours there may be: the eye's best channel has the most levels, and one
+// colour is left for the background.
+var cubes = map[int]*cube{
+	256: newCube(even(6), even(7), even(6)),
+	64:  newCube(even(4), even(5), even(3)),
+	36:  newCube(even(3), even(4), even(2)),
+	16:  newCube(even(2), even(3), even(2)),
+	9:   newCube(even(2), even(2), even(2)),
+}
 
 // xtermColours are colours 16 to 255 of xterm: a cube whose levels are not equally far apart, and a ramp of greys. Colours 0 to 15 are
 // the user's own, and may be anything.

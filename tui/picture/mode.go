@@ -11,10 +11,15 @@ const (
 	ASCII                  // one letter a cell
 	Blocks256              // half blocks in the 256 colours of xterm
 	HalfBlocks             // half blocks in true colour: two pixels a cell
-	Sixel                  // pixels
+	Sixel                  // pixels, in bands
+	ITerm                  // PNG files inside of iTerm2's OSC 1337
+	Kitty                  // kitty's graphics protocol, placed by Unicode placeholders
 )
 
-var modeNames = [...]string{None: "off", ASCII: "ascii", Blocks256: "256", HalfBlocks: "blocks", Sixel: "sixel"}
+var modeNames = [...]string{None: "off", ASCII: "ascii", Blocks256: "256", HalfBlocks: "blocks", Sixel: "sixel", ITerm: "iterm", Kitty: "kitty"}
+
+// ModeNames is what ParseMode reads, for a message.
+const ModeNames = "auto, kitty, sixel, iterm, blocks, 256, ascii, off"
 
 // String is the name that ParseMode reads.
 func (m Mode) String() string {
@@ -23,6 +28,9 @@ func (m Mode) String() string {
 	}
 	return modeNames[m]
 }
+
+// Drawn says whether the pictures are drawn over cells that the text leaves empty; all others are text.
+func (m Mode) Drawn() bool { return m == Sixel || m == ITerm }
 
 // ParseMode reads a mode by name. For "auto" and "" it says that the terminal decides.
 func ParseMode(s string) (m Mode, auto bool, err error) {
@@ -34,5 +42,5 @@ func ParseMode(s string) (m Mode, auto bool, err error) {
 			return Mode(i), false, nil
 		}
 	}
-	return None, false, fmt.Errorf("images: %q is not one of auto, sixel, blocks, 256, ascii, off", s)
+	return None, false, fmt.Errorf("images: %q is not one of %s", s, ModeNames)
 }

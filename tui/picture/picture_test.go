@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"image"
 	"image/color"
+	"image/draw"
 	"math"
 	"strings"
 	"testing"
@@ -23,13 +24,18 @@ func gradient(w, h int) *image.RGBA {
 	return m
 }
 
-func decode(t *testing.T, data []byte) image.Image {
+// decode is what a terminal draws of a picture's parts.
+func decode(t *testing.T, e Encoded, cellH int) image.Image {
 	t.Helper()
-	var img image.Image
-	if err := sixel.NewDecoder(bytes.NewReader(data)).Decode(&img); err != nil {
-		t.Fatal(err)
+	out := image.NewRGBA(image.Rect(0, 0, e.Pixels.X, e.Pixels.Y))
+	for _, p := range e.Parts {
+		var img image.Image
+		if err := sixel.NewDecoder(bytes.NewReader(p.Data)).Decode(&img); err != nil {
+			t.Fatal(err)
+		}
+		draw.Draw(out, img.Bounds().Add(image.Pt(0, p.Row*cellH)), img, image.Point{}, draw.Over)
 	}
-	return img
+	return out
 }
 
 // The pixels that a terminal draws are those of the picture, up to the palette: with dither the mean over a few pixels holds, with a
@@ -41,7 +47,7 @@ func TestSixelPixels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := decode(t, live.Sixel)
+	got := decode(t, live, o.CellH)
 	if w, h := live.Pixels.X, live.Pixels.Y; w != 120 || h != 96 || got.Bounds().Dx() < w || got.Bounds().Dy() < h {
 		t.Fatalf("pixels %v, decoded %v", live.Pixels, got.Bounds())
 	}
@@ -79,7 +85,7 @@ func TestSixelPixels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := decode(t, e.Sixel)
+		got := decode(t, e, 1)
 		for i := range 24 {
 			want := colours[(i*7)%4]
 			r, g, b, _ := got.At(i%4, i/4).RGBA()
@@ -87,15 +93,17 @@ func TestSixelPixels(t *testing.T) {
 				t.Errorf("%d registers, pixel %d: %v, want %v", registers, i, got.At(i%4, i/4), want)
 			}
 		}
-		if n := bytes.Count(e.Sixel, []byte(";2;")); n > registers {
-			t.Errorf("%d colours for %d registers", n, registers)
+		for _, p := range e.Parts {
+			if n := bytes.Count(p.Data, []byte(";2;")); n > registers {
+				t.Errorf("%d colours for %d registers", n, registers)
+			}
 		}
 	}
 }
 
 // Every encoding stays inside its box, whatever the sizes, and is as large as it says.
 func TestEncodeFits(t *testing.T) {
-	for _, mode := range []Mode{None, ASCII, Blocks256, HalfBlocks, Sixel} {
+	for _, mode := range []Mode{None, ASCII, Blocks256, HalfBlocks, Sixel, ITerm, Kitty} {
 		for _, sheet := range []Sheet{
 			{Image: gradient(1, 1)}, {Image: gradient(128, 128), Rows: 4, Cols: 4}, {Image: gradient(320, 32), Rows: 1, Cols: 10},
 			{Image: gradient(7, 90)}, {Image: gradient(30, 5), Rows: 9, Cols: 50}, {Image: image.NewRGBA(image.Rect(5, 5, 5, 9))}, {},
@@ -119,7 +127,7 @@ func TestEncodeFits(t *testing.T) {
 						}
 						continue
 					}
-					if mode != None && len(e.Lines) != e.Rows {
+					if mode != None && mode != ITerm && len(e.Lines) != e.Rows {
 						t.Fatalf("%v: %d lines, says %d", mode, len(e.Lines), e.Rows)
 					}
 					for _, l := range e.Lines {
@@ -204,7 +212,7 @@ func TestSheetStats(t *testing.T) {
 }
 
 func TestParseMode(t *testing.T) {
-	for _, m := range []Mode{None, ASCII, Blocks256, HalfBlocks, Sixel} {
+	for _, m := range []Mode{None, ASCII, Blocks256, HalfBlocks, Sixel, ITerm, Kitty} {
 		got, auto, err := ParseMode(m.String())
 		if got != m || auto || err != nil {
 			t.Errorf("%v: %v %v %v", m, got, auto, err)

@@ -37,7 +37,7 @@ func fake(slot, x, y, cols, rows int, body string) Placement {
 		id = id*31 + uint64(c)
 	}
 	return Placement{Slot: slot, X: x, Y: y, Picture: Encoded{
-		Mode: Sixel, Cols: cols, Rows: rows, Sixel: []byte("\x1bPq" + body + "\x1b\\"), Pixels: image.Pt(cols*8, rows*16), ID: id,
+		Mode: Sixel, Cols: cols, Rows: rows, Parts: []Part{{Data: []byte("\x1bPq" + body + "\x1b\\")}}, Pixels: image.Pt(cols*8, rows*16), ID: id,
 	}}
 }
 

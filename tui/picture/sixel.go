@@ -24,30 +24,73 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// encodeSixel is img as a sixel sequence. Live pictures use the fixed palette with dither (a few milliseconds), stills and terminals
+// sixel makes e of img, in parts of whole rows of cells and whole bands: no part touches the rows of another.
+func (e *Encoded) sixel(img *image.RGBA, o Options, colors int) error {
+	if o.Colors <= 0 || o.Colors > 256 {
+		o.Colors = 256
+	}
+	p := paletted(img, min(colors, o.Colors), o.Still && colors == 256 || o.Colors < colors, o.Background)
+	w, h := img.Rect.Dx(), img.Rect.Dy()
+	e.Cols, e.Rows, e.Pixels = cells(w, o.CellW), cells(cells(h, sixelBand)*sixelBand, o.CellH), img.Rect.Max
+	step := sixelBand
+	for step%o.CellH != 0 {
+		step += sixelBand
+	}
+	for y := 0; y < h; y += step {
+		part := image.Rect(0, y, w, min(h, y+step))
+		data, err := encodeSixel(compact(p.SubImage(part).(*image.Paletted)))
+		if err != nil {
+			return err
+		}
+		e.Parts = append(e.Parts, Part{Row: y / o.CellH, Data: data})
+	}
+	return nil
+}
+
+// paletted is img in at most so many colours, with dither. Live pictures use fixed palettes (a few milliseconds), stills and terminals
 // with few registers a palette made for the picture. Transparent pixels become the colour back.
-func encodeSixel(img *image.RGBA, colors int, still bool, back color.Color) ([]byte, error) {
+func paletted(img *image.RGBA, colors int, still bool, back color.Color) *image.Paletted {
 	if back == nil {
 		back = color.Black
 	}
-	if colors <= 0 || colors > 256 {
-		colors = 256
-	}
 	var palette color.Palette
 	var pick func(r, g, b int) (int, [3]int)
-	if still || colors <= len(liveCube.palette) {
+	fixed := cubes[colors]
+	if still || fixed == nil {
 		t := newTable(adaptive(img, max(1, colors-1))) // one register is for back
 		palette, pick = t.palette, t.pick
 	} else {
-		palette, pick = liveCube.palette, liveCube.pick
+		palette, pick = fixed.palette, fixed.pick
 	}
 	palette = append(palette[:len(palette):len(palette)], percent(back))
-	p := &image.Paletted{
+	return &image.Paletted{
 		Pix:     dither(img, pick, 16, uint8(len(palette)-1)),
 		Stride:  img.Rect.Dx(),
 		Rect:    image.Rect(0, 0, img.Rect.Dx(), img.Rect.Dy()),
 		Palette: palette,
 	}
+}
+
+// compact is a picture whose palette is the colours it has.
+func compact(p *image.Paletted) *image.Paletted {
+	out := image.NewPaletted(image.Rect(0, 0, p.Rect.Dx(), p.Rect.Dy()), nil)
+	var index [256]int
+	for y := range p.Rect.Dy() {
+		from, to := p.Pix[y*p.Stride:], out.Pix[y*out.Stride:]
+		for x := range p.Rect.Dx() {
+			c := from[x]
+			if index[c] == 0 {
+				out.Palette = append(out.Palette, p.Palette[c])
+				index[c] = len(out.Palette)
+			}
+			to[x] = uint8(index[c] - 1)
+		}
+	}
+	return out
+}
+
+// encodeSixel is a picture as a sixel sequence.
+func encodeSixel(p *image.Paletted) ([]byte, error) {
 	e := encoders.Get().(*encoder)
 	defer encoders.Put(e)
 	e.buf.Reset()

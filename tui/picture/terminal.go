@@ -6,9 +6,16 @@ import (
 	"strings"
 )
 
-// Query asks the terminal for the pixels of its window (14t) and of a cell (16t), for its colour registers, and last for its primary
-// attributes, which every terminal answers: when they are here, the other answers are, or will never be.
-const Query = "\x1b[14t\x1b[16t\x1b[?1;1;0S\x1b[c"
+// Query asks the terminal for the pixels of its window (14t) and of a cell (16t), for its colour registers, for kitty's graphics (by a
+// picture of one pixel that is not kept), for its name and version, and last for its primary attributes, which every terminal answers:
+// when they are here, the other answers are, or will never be.
+const Query = "\x1b[14t\x1b[16t\x1b[?1;1;0S" + askKitty + "\x1b[>0q\x1b[c"
+
+// PlainQuery is for terminals that print what they do not know, such as Linux's console.
+const PlainQuery = "\x1b[c"
+
+// askKitty is the question for kitty's graphics.
+const askKitty = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"
 
 // The size of a cell in pixels where nothing is known.
 const (
@@ -20,7 +27,9 @@ const (
 type Terminal struct {
 	Answered  bool // the primary attributes are here
 	Sixel     bool
-	Registers int // colour registers; 0 is unknown
+	Registers int    // colour registers; 0 is unknown
+	Graphics  bool   // it answers to kitty's graphics
+	Version   string // its name and version, in its own words
 	cell      [3]size
 	cols      int
 	rows      int
@@ -44,6 +53,19 @@ func (t *Terminal) Attributes(attrs []int) {
 	if len(attrs) > 1 { // the first names the kind of terminal
 		t.Sixel = slices.Contains(attrs[1:], 4)
 	}
+}
+
+// Placeholders says whether the terminal shows pictures at Unicode placeholders. Others that know kitty's graphics (WezTerm, Konsole)
+// do not, and have sixel.
+func (t *Terminal) Placeholders() bool {
+	v := strings.ToLower(t.Version)
+	return t.Graphics && (strings.HasPrefix(v, "kitty") || strings.HasPrefix(v, "ghostty"))
+}
+
+// Files says whether the terminal shows the files of iTerm2's protocol.
+func (t *Terminal) Files() bool {
+	v := strings.ToLower(t.Version)
+	return strings.HasPrefix(v, "iterm2") || strings.HasPrefix(v, "wezterm")
 }
 
 // CellSize takes the answer to CSI 16 t.
@@ -127,12 +149,27 @@ const (
 	TrueColour
 )
 
-// Modes are the ways this terminal can show pictures, the best first; the last is None. Inside a multiplexer there is no sixel:
-// passed through, it is drawn at the wrong place.
-func (t *Terminal) Modes(c Colours, multiplexer bool) []Mode {
+// A Multiplexer is a program between us and the terminal.
+type Multiplexer int
+
+// The kinds of Multiplexer.
+const (
+	Direct      Multiplexer = iota // there is none
+	Multiplexed                    // passed through, sixel is drawn at the wrong place, so there is none
+	PassesKitty                    // tmux that lets sequences through to a terminal with Unicode placeholders
+)
+
+// Modes are the ways this terminal can show pictures, the best first; the last is None.
+func (t *Terminal) Modes(c Colours, m Multiplexer) []Mode {
 	var out []Mode
-	if t.Sixel && !multiplexer {
+	if c >= Colours256 && (m == PassesKitty || m == Direct && t.Placeholders()) {
+		out = append(out, Kitty)
+	}
+	if m == Direct && t.Sixel {
 		out = append(out, Sixel)
+	}
+	if m == Direct && t.Files() {
+		out = append(out, ITerm)
 	}
 	if c >= TrueColour {
 		out = append(out, HalfBlocks)
@@ -143,8 +180,22 @@ func (t *Terminal) Modes(c Colours, multiplexer bool) []Mode {
 	return append(out, ASCII, None)
 }
 
-// Multiplexer says whether the environment is that of tmux or screen.
-func Multiplexer(getenv func(string) string) bool {
+// InMultiplexer says whether the environment is that of tmux or screen.
+func InMultiplexer(getenv func(string) string) Multiplexer {
 	term := getenv("TERM")
-	return getenv("TMUX") != "" || getenv("STY") != "" || strings.HasPrefix(term, "tmux") || strings.HasPrefix(term, "screen")
+	if getenv("TMUX") != "" || getenv("STY") != "" || strings.HasPrefix(term, "tmux") || strings.HasPrefix(term, "screen") {
+		return Multiplexed
+	}
+	return Direct
+}
+
+// TmuxFormat is what to ask tmux for (display-message -p) about the terminal it is in, for TmuxPasses.
+const TmuxFormat = "#{allow-passthrough} #{client_termname} #{client_termtype}"
+
+// TmuxPasses reads tmux's answer to TmuxFormat: whether pictures of kitty's get through. It takes passthrough that is allowed, and a
+// terminal outside that shows pictures at Unicode placeholders.
+func TmuxPasses(answer string) bool {
+	f := strings.Fields(strings.ToLower(answer))
+	return len(f) >= 2 && (f[0] == "on" || f[0] == "all" || f[0] == "1" || f[0] == "2") &&
+		slices.ContainsFunc(f[1:], func(s string) bool { return strings.Contains(s, "kitty") || strings.Contains(s, "ghostty") })
 }

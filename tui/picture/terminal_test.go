@@ -44,20 +44,20 @@ func TestModes(t *testing.T) {
 	x := Terminal{Sixel: true}
 	for _, c := range []struct {
 		colours Colours
-		mux     bool
+		mux     Multiplexer
 		want    []Mode
 	}{
-		{TrueColour, false, []Mode{Sixel, HalfBlocks, Blocks256, ASCII, None}},
-		{TrueColour, true, []Mode{HalfBlocks, Blocks256, ASCII, None}},
-		{Colours256, true, []Mode{Blocks256, ASCII, None}},
-		{NoColours, true, []Mode{ASCII, None}},
+		{TrueColour, Direct, []Mode{Sixel, HalfBlocks, Blocks256, ASCII, None}},
+		{TrueColour, Multiplexed, []Mode{HalfBlocks, Blocks256, ASCII, None}},
+		{Colours256, Multiplexed, []Mode{Blocks256, ASCII, None}},
+		{NoColours, PassesKitty, []Mode{ASCII, None}},
 	} {
 		if got := x.Modes(c.colours, c.mux); !slices.Equal(got, c.want) {
 			t.Errorf("%v: %v", c, got)
 		}
 	}
 	env := map[string]string{"TERM": "tmux-256color"}
-	if !Multiplexer(func(k string) string { return env[k] }) {
+	if InMultiplexer(func(k string) string { return env[k] }) != Multiplexed {
 		t.Error("tmux is a multiplexer")
 	}
 }
