@@ -35,7 +35,7 @@ func (t *training) stop() tea.Cmd {
 func (t *training) kill() tea.Cmd {
 	t.asking = false
 	r := t.remote()
-	return func() tea.Msg { return sentMsg{"kill", r.Kill()} }
+	return func() tea.Msg { return sentMsg{run.Command{Name: "kill"}, r.Kill()} }
 }
 
 // answers are the keys while the question is open.

@@ -110,7 +110,7 @@ func (t *training) update(msg tea.Msg) tea.Cmd {
 		return tick(time.Second)
 	case sentMsg:
 		if msg.err != nil {
-			t.note(time.Now(), "error", fmt.Sprintf("%s: %s", msg.command, clean(msg.err.Error())))
+			t.note(time.Now(), "error", fmt.Sprintf("%s: %s", msg.command.Name, clean(msg.err.Error())))
 			if msg.command == run.Stop {
 				t.stopping, t.exit = false, false
 			}

@@ -29,6 +29,7 @@ type job struct {
 	given   func(flag string) bool
 	cadence cadence
 	created bool // the folder is new: it goes if nothing comes of it
+	edit    editFlags
 }
 
 // cadence is when checkpoints are written: every so many seconds or, if not 0, steps.
@@ -65,6 +66,9 @@ func (j *job) check(c *cobra.Command) error {
 		}
 	}
 	if err := checkBackend(j.backend, j.threads); err != nil {
+		return err
+	}
+	if err := j.edit.read(c); err != nil {
 		return err
 	}
 	return screen(c, "").CheckImages()
@@ -104,7 +108,11 @@ func (j *job) configuration(folder *run.Folder) (*train.Config, error) {
 		return nil, fmt.Errorf("%s: %w", folder.Path("config.json"), err)
 	}
 	j.change(cfg)
-	if err := cfg.Validate(); err != nil {
+	err := cfg.Validate()
+	if err == nil && !j.edit.edit.Empty() {
+		err = cfg.CheckEdit(j.edit.edit)
+	}
+	if err != nil {
 		return nil, usageError{err}
 	}
 	if j.given("steps") || j.given("keep") || j.given("checkpoint-every") {
@@ -168,7 +176,7 @@ func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, bega
 	if began != nil {
 		began()
 	}
-	o.AllowDataChange, o.Stale = j.allowChange, lock.Stale
+	o.AllowDataChange, o.Stale, o.Edit = j.allowChange, lock.Stale, j.edit.edit
 	t, err := train.New(ctx, b, cfg, folder, o)
 	if err != nil {
 		stopped := ctx.Err() != nil && errors.Is(err, ctx.Err())

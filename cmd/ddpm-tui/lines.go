@@ -63,6 +63,8 @@ func plainEvents(w, errs io.Writer, often time.Duration) func(run.Event) {
 			m := e.Metrics
 			fmt.Fprintf(w, "step %d/%d  loss %.4f  ema %.4f  lr %.2g  grad %.3f  %.1f img/s  %s left\n",
 				e.Step, total, m.Loss, m.LossEMA, m.LR, m.GradNorm, m.ImagesPerS, duration(float64(m.ETAS)))
+		case e.Edit != nil:
+			fmt.Fprintf(w, "step %d: %s\n", e.Step, e.Edit)
 		case e.Preview != nil:
 			fmt.Fprintf(w, "step %d: preview %s (%.1f s)\n", e.Step, e.Preview.Samples, e.Preview.Seconds)
 		case e.Checkpoint != nil && e.Checkpoint.Error != "":

@@ -13,11 +13,14 @@ func newResume() *cobra.Command {
 		Long: `Go on with a run from its latest checkpoint; a damaged one is named, and the one before it is used. On the same processor the
 result is that of a run that was never interrupted, bit for bit, whatever the number of threads.
 
---steps is the new total. What else the run's numbers depend on stays as it was.`,
+--steps is the new total. --lr, --ema-decay and --preview-every change these from here on, as ddpm-tui edit does while a run trains.
+What else the run's numbers depend on stays as it was.`,
 		Example: `  ddpm-tui resume runs/avatars32
-  ddpm-tui resume runs/avatars32 --steps 20000`,
+  ddpm-tui resume runs/avatars32 --steps 20000
+  ddpm-tui resume runs/avatars32 --lr 5e-4   # after a loss that was not a number, for instance`,
 	}
 	j.flags(c.Flags())
+	j.edit.flags(c.Flags())
 	c.Flags().BoolVar(&j.isDetached, detachedFlag, false, "train for the screen that started this")
 	_ = c.Flags().MarkHidden(detachedFlag) // it is there
 	c.RunE = func(c *cobra.Command, a []string) error {

@@ -77,7 +77,13 @@ func TestTorture(t *testing.T) {
 	t.Logf("seed %d", x.seed1)
 	x.config = x.tinyNet()
 	start := time.Now()
-	must(t, x.dir, "train", pictures(), "--config", x.config, "--run", "whole", "--steps", strconv.FormatInt(x.steps, 10), "--checkpoint-every", "1", "--keep", "1000000", "--threads", "1", "--json")
+	all := []string{"--steps", strconv.FormatInt(x.steps, 10), "--checkpoint-every", "1", "--keep", "1000000", "--threads", "1", "--json"}
+	must(t, x.dir, append([]string{"train", pictures(), "--config", x.config, "--run", "whole"}, all...)...)
+	x.edit("edited")
+	must(t, x.dir, append([]string{"resume", "edited"}, all...)...)
+	if bytes.Equal(read(t, x.dir, "whole", "checkpoints", "latest", weights[0]), read(t, x.dir, "edited", "checkpoints", "latest", weights[0])) {
+		t.Fatal("the edits change nothing")
+	}
 	for killed := 0; killed < n; {
 		if x.life() {
 			killed++
@@ -110,6 +116,21 @@ func (x *torture) tinyNet() string {
 	return write(x.t, filepath.Join(x.dir, "net.json"), string(data))
 }
 
+// edit makes a run with edits at steps to come, as one has that was edited and has gone back since.
+func (x *torture) edit(name string) {
+	var c train.Config
+	if err := run.DecodeConfig("config.json", read(x.t, x.dir, "whole", "config.json"), &c); err != nil {
+		x.t.Fatal(err)
+	}
+	c.CheckpointKeep = 0
+	lr, decay := 1e-4, 0.5
+	edited(x.t, filepath.Join(x.dir, name), &c,
+		run.Event{Step: 7, Edit: &run.Edit{LR: &lr}}, run.Event{Step: 12, Edit: &run.Edit{EMADecay: &decay}}, run.Event{Step: 12, Log: &run.Log{Text: "between"}})
+}
+
+// isEdited says which runs are edited: every second.
+func (x *torture) isEdited() bool { return x.victim%2 == 1 }
+
 func (x *torture) path() string { return filepath.Join(x.dir, "r"+strconv.Itoa(x.victim)) }
 
 // life begins the run, or goes on with it, and kills it: from outside at a random time, or from inside at a random change to the
@@ -118,6 +139,9 @@ func (x *torture) life() bool {
 	t := x.t
 	t.Helper()
 	common := []string{"--steps", strconv.FormatInt(x.steps, 10), "--checkpoint-every", "1", "--threads", strconv.Itoa(1 + x.random.IntN(3)), "--json"}
+	if x.isEdited() && !run.IsRun(x.path()) {
+		x.edit("r" + strconv.Itoa(x.victim))
+	}
 	args := append([]string{"train", pictures(), "--config", x.config, "--run", x.path()}, common...)
 	if run.IsRun(x.path()) {
 		args = append([]string{"resume", x.path()}, common...)
@@ -178,10 +202,15 @@ func (x *torture) compare() {
 // same compares a checkpoint with that of the unbroken run.
 func (x *torture) same(path string) {
 	x.t.Helper()
-	want := filepath.Join(x.dir, "whole", "checkpoints", filepath.Base(path))
-	if name := filepath.Base(path); name[0] == '.' { // moved aside while it was being replaced
-		want = filepath.Join(x.dir, "whole", "checkpoints", name[1:len("step-00000000")+1])
+	name := filepath.Base(path)
+	if name[0] == '.' { // moved aside while it was being replaced
+		name = name[1 : len("step-00000000")+1]
 	}
+	unbroken := "whole"
+	if x.isEdited() {
+		unbroken = "edited"
+	}
+	want := filepath.Join(x.dir, unbroken, "checkpoints", name)
 	for _, name := range weights {
 		if !bytes.Equal(read(x.t, path, name), read(x.t, want, name)) {
 			x.t.Fatalf("%s differs from that of the run that was not killed (%s), seed %d", filepath.Join(path, name), want, x.seed1)

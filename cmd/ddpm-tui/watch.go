@@ -59,10 +59,17 @@ func (j *job) watch(c *cobra.Command, folder *run.Folder) error {
 	go func() {
 		defer close(s.frames)
 		defer close(s.events)
+		history, _, err := run.ReadEvents(folder.Dir(), 0) // of a run that goes on
+		for _, e := range history {
+			s.events <- e
+		}
+		if err != nil {
+			s.events <- run.Event{V: run.EventVersion, Kind: run.KindLog, Time: time.Now(), Log: &run.Log{Level: "warn", Text: "the history is not shown whole: " + err.Error()}}
+		}
 		if !canDetach {
 			s.events <- run.Event{V: run.EventVersion, Kind: run.KindLog, Time: time.Now(), Log: &run.Log{Level: "warn", Text: "this system cannot train in the background: the run ends, after a checkpoint, with this screen"}}
 		}
-		err := j.run(ctx, folder, o, nil, trainer.Store)
+		err = j.run(ctx, folder, o, nil, trainer.Store)
 		if err != nil && !ended {
 			s.events <- run.Event{V: run.EventVersion, Kind: run.KindEnd, Time: time.Now(), End: &run.End{Reason: run.Failed, Error: err.Error()}}
 		}

@@ -14,7 +14,7 @@ const EventVersion = 1
 // An Event is one line of events.jsonl. Exactly one of the pointers is set, and Kind names it.
 type Event struct {
 	V    int       `json:"v"`
-	Kind string    `json:"kind"` // start, step, preview, checkpoint, state, log, end
+	Kind string    `json:"kind"` // start, step, preview, checkpoint, edit, state, log, end
 	Time time.Time `json:"time"`
 	Step int64     `json:"step"` // optimizer steps done when it happened
 
@@ -22,6 +22,7 @@ type Event struct {
 	Metrics    *Metrics    `json:"metrics,omitempty"`
 	Preview    *Preview    `json:"preview,omitempty"`
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+	Edit       *Edit       `json:"edit,omitempty"`
 	State      *State      `json:"state,omitempty"`
 	Log        *Log        `json:"log,omitempty"`
 	End        *End        `json:"end,omitempty"`
@@ -45,6 +46,11 @@ type Start struct {
 	Backend    string `json:"backend"`
 	Device     string `json:"device"`
 	PlanBytes  int64  `json:"plan_bytes"` // memory planned for the run, all buffers
+
+	// What edits can change, as it is at this start.
+	LR       Float `json:"lr"`        // before warm-up
+	EMADecay Float `json:"ema_decay"` // at most
+	PreviewS Float `json:"preview_s"` // seconds between previews
 }
 
 // Metrics is what one training step reports.
@@ -105,15 +111,21 @@ type End struct {
 }
 
 // A Command asks the trainer for something between two steps.
-type Command string
+type Command struct {
+	Name string `json:"name"`
+	Edit *Edit  `json:"edit,omitempty"` // of the command "edit"
+}
 
-// The commands a screen can send.
-const (
-	Pause          Command = "pause" // pauses, or goes on if paused
-	SampleNow      Command = "sample"
-	SaveCheckpoint Command = "checkpoint"
-	Stop           Command = "stop" // save a checkpoint and end
+// The commands a screen can send, and Change.
+var (
+	Pause          = Command{Name: "pause"} // pauses, or goes on if paused
+	SampleNow      = Command{Name: "sample"}
+	SaveCheckpoint = Command{Name: "checkpoint"}
+	Stop           = Command{Name: "stop"} // save a checkpoint and end
 )
+
+// Change is the command to apply an edit.
+func Change(e Edit) Command { return Command{Name: "edit", Edit: &e} }
 
 // Float is a float64 that JSON can carry when it is NaN or infinite (as null; null reads as NaN).
 type Float float64

@@ -19,8 +19,9 @@ const (
 	checkpointsName = "checkpoints"
 	previewsName    = "previews"
 
-	SocketName     = "socket"      // a folder; see package socket
-	TrainerLogName = "trainer.log" // what a detached trainer prints
+	ImagesName     = "images.safetensors" // the decoded images, for a resume
+	SocketName     = "socket"             // a folder; see package socket
+	TrainerLogName = "trainer.log"        // what a detached trainer prints
 )
 
 // WriteFile makes or replaces a file so that path names the old content or the
@@ -80,7 +81,7 @@ func (f *Folder) Discard() error {
 		return err
 	}
 	// The config goes first: a folder that lacks it is no run.
-	for _, name := range []string{configName, eventsName, checkpointsName, previewsName, SocketName, TrainerLogName, lockName} {
+	for _, name := range []string{configName, eventsName, checkpointsName, previewsName, ImagesName, SocketName, TrainerLogName, lockName} {
 		if err := durable.Remove(f.Path(name)); err != nil {
 			return err
 		}

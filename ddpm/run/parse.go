@@ -12,6 +12,7 @@ const (
 	KindStep       = "step"
 	KindPreview    = "preview"
 	KindCheckpoint = "checkpoint"
+	KindEdit       = "edit"
 	KindState      = "state"
 	KindLog        = "log"
 	KindEnd        = "end"
@@ -27,6 +28,7 @@ func (e *Event) payload() (kind string, n int) {
 		{KindStep, e.Metrics != nil},
 		{KindPreview, e.Preview != nil},
 		{KindCheckpoint, e.Checkpoint != nil},
+		{KindEdit, e.Edit != nil},
 		{KindState, e.State != nil},
 		{KindLog, e.Log != nil},
 		{KindEnd, e.End != nil},
@@ -44,7 +46,7 @@ func (e *Event) payload() (kind string, n int) {
 func (e *Event) check() error {
 	kind, n := e.payload()
 	switch e.Kind {
-	case KindStart, KindStep, KindPreview, KindCheckpoint, KindState, KindLog, KindEnd:
+	case KindStart, KindStep, KindPreview, KindCheckpoint, KindEdit, KindState, KindLog, KindEnd:
 		if n != 1 || kind != e.Kind {
 			return fmt.Errorf("an event of kind %q does not carry what it should", e.Kind)
 		}

@@ -56,7 +56,7 @@ type scanner struct {
 	at   int64 // where the next line begins
 }
 
-// scan opens the log of the run in dir. A log that does not exist is nil.
+// scan opens the log of the run in dir, as long as it is now. A log that does not exist is nil.
 func scan(dir string, from int64) (*scanner, error) {
 	file, err := os.Open(filepath.Join(dir, eventsName))
 	if errors.Is(err, os.ErrNotExist) {
@@ -66,16 +66,14 @@ func scan(dir string, from int64) (*scanner, error) {
 		return nil, err
 	}
 	info, err := file.Stat()
-	if err == nil {
-		if from < 0 || from > info.Size() {
-			from = 0
-		}
-		_, err = file.Seek(from, io.SeekStart)
-	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &scanner{file: file, r: bufio.NewReaderSize(file, 256<<10), at: from}, nil
+	if from < 0 || from > info.Size() {
+		from = 0
+	}
+	whole := io.NewSectionReader(file, from, info.Size()-from)
+	return &scanner{file: file, r: bufio.NewReaderSize(whole, 256<<10), at: from}, nil
 }
 
 // next returns the next event; io.EOF at the end and at a torn line.

@@ -33,7 +33,16 @@ type CheckpointState struct {
 	UNet         json.RawMessage   `json:"unet,omitempty"`   // diffusers' config.json
 	Config       json.RawMessage   `json:"config,omitempty"` // the run's config.json
 	Kernels      map[string]string `json:"kernels,omitempty"`
+	Averages     *Averages         `json:"averages,omitempty"`
 	Hashes       map[string]string `json:"files"` // file name to SHA-256 in hex; filled in by Save
+}
+
+// Averages are the running means that the screens show, which go on after a resume. They depend on the steps alone, as the weights do.
+type Averages struct {
+	Loss    Float   `json:"loss"`
+	Steps   int     `json:"steps"`   // that Loss is of
+	Buckets []Float `json:"buckets"` // of the loss by timestep, as in Metrics
+	Counts  []int   `json:"counts"`  // losses in each
 }
 
 // The last line but one of state.json carries the SHA-256 of every byte before

@@ -31,6 +31,7 @@ func (t *Trainer) snapshot() (*run.Snapshot, error) {
 	s := &run.Snapshot{Model: p.Encode(st.Params), EMA: p.Encode(st.EMA)}
 	s.State.Step, s.State.Seed, s.State.DataPosition = st.Steps, c.Seed, st.Steps*int64(c.Batch)
 	s.State.Kernels = map[string]string{"backend": t.backend.Backend, "isa": t.backend.ISA}
+	s.State.Averages = t.averages()
 	for _, v := range []struct {
 		to   *json.RawMessage
 		from any
@@ -95,6 +96,7 @@ func (t *Trainer) resume() error {
 	if err := t.Step.Restore(st); err != nil {
 		return err
 	}
+	t.restoreAverages(s.State.Averages)
 	t.saved = st.Steps
 	t.logf("info", "going on from %s", s.Path)
 	return nil

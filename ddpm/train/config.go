@@ -139,6 +139,7 @@ func (c *Config) Validate() error {
 		{"checkpoint_seconds", c.CheckpointSeconds, 0, 1e9},
 		{"checkpoint_steps", float64(c.CheckpointSteps), 0, 1e12},
 		{"checkpoint_keep", float64(c.CheckpointKeep), 0, 1e6},
+		{"preview.seconds", c.Preview.Seconds, 0, 1e9},
 		{"preview.images", float64(c.Preview.Images), 1, 1024},
 		{"preview.sampling_steps", float64(c.Preview.Steps), 1, float64(c.Schedule.T)},
 	} {

@@ -28,6 +28,8 @@ type bench struct {
 	events []run.Event
 	lost   []run.Event
 	on     func(*Trainer, run.Event) // called with every event
+
+	options Options
 }
 
 func newBench(t *testing.T, steps int64) *bench {
@@ -45,16 +47,16 @@ func newBench(t *testing.T, steps int64) *bench {
 func (x *bench) train(ctx context.Context, b backend.Backend) error {
 	x.t.Helper()
 	var trainer *Trainer
-	trainer, err := New(ctx, b, x.config, x.folder, Options{
-		Set: &data.Set{Name: "made up", N: 7, Size: 8, Channels: 3, Pixels: pictures(7), Hash: "made up"},
-		OnEvent: func(e run.Event) {
-			x.events = append(x.events, e)
-			if x.on != nil && trainer != nil {
-				x.on(trainer, e)
-			}
-		},
-		OnLost: func(e run.Event) { x.lost = append(x.lost, e) },
-	})
+	o := x.options
+	o.Set = &data.Set{Name: "made up", N: 7, Size: 8, Channels: 3, Pixels: pictures(7), Hash: "made up"}
+	o.OnEvent = func(e run.Event) {
+		x.events = append(x.events, e)
+		if x.on != nil && trainer != nil {
+			x.on(trainer, e)
+		}
+	}
+	o.OnLost = func(e run.Event) { x.lost = append(x.lost, e) }
+	trainer, err := New(ctx, b, x.config, x.folder, o)
 	if err != nil {
 		return err
 	}

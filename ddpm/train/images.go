@@ -36,20 +36,22 @@ func (t *Trainer) loadImages(ctx context.Context) error {
 	c := t.Config
 	o := data.Options{Size: c.UNet.SampleSize, Channels: c.Channels(), Progress: t.readingProgress()}
 	t.Set = t.o.Set
-	if t.Set == nil {
-		if c.DataHash != "" { // reading may take minutes: look at the names first
-			is, err := data.Fingerprint(ctx, c.Data, o)
-			if err != nil {
-				return err
-			}
-			if err := t.checkData(is); err != nil {
-				return err
-			}
+	if t.Set == nil && c.DataHash != "" { // reading may take minutes: look at the names first
+		is, err := data.Fingerprint(ctx, c.Data, o)
+		if err != nil {
+			return err
 		}
+		if err := t.checkData(is); err != nil {
+			return err
+		}
+		t.Set = t.decodedBefore(is, o)
+	}
+	if t.Set == nil {
 		var err error
 		if t.Set, err = data.Load(ctx, c.Data, o); err != nil {
 			return err
 		}
+		t.keepDecoded()
 	}
 	set := t.Set
 	if set.Size != c.UNet.SampleSize || set.Channels != c.Channels() {
@@ -59,6 +61,31 @@ func (t *Trainer) loadImages(ctx context.Context) error {
 		return errors.New("train: the data set is empty")
 	}
 	return t.checkData(set.Hash)
+}
+
+// decodedBefore is the set that an earlier part of the run left decoded; nil if there is none, or it is of other images.
+func (t *Trainer) decodedBefore(hash string, o data.Options) *data.Set {
+	if t.Config.Data == "" { // the images in the program are decoded in a moment
+		return nil
+	}
+	set, err := data.ReadCache(t.folder.Path(run.ImagesName), t.Config.Data, hash, o)
+	switch {
+	case err == nil:
+		t.logf("info", "%d decoded images from %s", set.N, run.ImagesName)
+	case !errors.Is(err, data.ErrNoCache):
+		t.logf("warn", "the images are decoded anew: %v", err)
+	}
+	return set
+}
+
+// keepDecoded leaves the decoded set in the run, so that a resume need not decode again. Without it, all goes on as well.
+func (t *Trainer) keepDecoded() {
+	if t.Config.Data == "" {
+		return
+	}
+	if err := data.WriteCache(t.folder.Path(run.ImagesName), t.Set); err != nil {
+		t.logFault(&run.FaultDisk, "warn", "make room, or make the folder writable: the decoded images could not be kept for a resume, which will decode again: %v", err)
+	}
 }
 
 // checkData compares the images with those of the start, and keeps what they are.

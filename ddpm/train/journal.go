@@ -20,10 +20,7 @@ type journal struct {
 // emit logs an event and hands it on. A full disk must not stop the training: it is said to who listens, and tried again with the
 // next event; once there is room the log says how much it lacks.
 func (j *journal) emit(e run.Event) {
-	e.V, e.Time = run.EventVersion, time.Now()
-	if j.done != nil {
-		e.Step = *j.done
-	}
+	e = j.stamp(e)
 	if err := j.append(e); err != nil {
 		if j.lost++; j.lost == 1 {
 			j.hand(run.Event{V: e.V, Kind: run.KindLog, Time: e.Time, Step: e.Step, Log: &run.Log{
@@ -34,6 +31,25 @@ func (j *journal) emit(e run.Event) {
 		return
 	}
 	j.hand(e, false)
+}
+
+// record logs an event that must not be lost, and forces it to the disk; if that fails it did not happen.
+func (j *journal) record(e run.Event) error {
+	e = j.stamp(e)
+	if err := j.append(e); err != nil {
+		return err
+	}
+	j.hand(e, false)
+	return j.log.Sync()
+}
+
+// stamp gives an event its version, time and step.
+func (j *journal) stamp(e run.Event) run.Event {
+	e.V, e.Time = run.EventVersion, time.Now()
+	if j.done != nil {
+		e.Step = *j.done
+	}
+	return e
 }
 
 // append logs an event, after what there is to say of events that were lost.

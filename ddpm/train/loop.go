@@ -37,7 +37,7 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 
 func (t *Trainer) loop(ctx context.Context) error {
 	t.saveAt = time.Now().Add(seconds(t.Config.CheckpointSeconds))
-	nextPreview := time.Now().Add(min(seconds(t.Config.Preview.Seconds)/4, 15*time.Second)) // the first one soon
+	t.previewAt = time.Now().Add(min(seconds(t.Config.Preview.Seconds)/4, 15*time.Second)) // the first one soon
 	for t.Step.Done < t.Config.Steps {
 		if err := t.obey(ctx); err != nil {
 			if errors.Is(err, errStop) {
@@ -47,6 +47,9 @@ func (t *Trainer) loop(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			return nil
+		}
+		if err := t.editsDue(); err != nil {
+			return err
 		}
 		t.setState("running")
 		start := time.Now()
@@ -61,15 +64,18 @@ func (t *Trainer) loop(ctx context.Context) error {
 		if t.saveDue() {
 			t.saveAndSay()
 		}
-		if t.Config.Preview.Seconds > 0 && time.Now().After(nextPreview) {
+		if t.Config.Preview.Seconds > 0 && time.Now().After(t.previewAt) {
 			if err := t.preview(ctx); err != nil {
 				return err
 			}
-			nextPreview = time.Now().Add(seconds(t.Config.Preview.Seconds))
+			t.previewSoon()
 		}
 	}
 	return t.preview(ctx)
 }
+
+// previewSoon sets the time of the next preview.
+func (t *Trainer) previewSoon() { t.previewAt = time.Now().Add(seconds(t.Config.Preview.Seconds)) }
 
 // obey does what was asked for, and waits while paused.
 func (t *Trainer) obey(ctx context.Context) error {
@@ -89,21 +95,23 @@ func (t *Trainer) obey(ctx context.Context) error {
 				return nil
 			}
 		}
-		switch c {
-		case run.Pause:
+		switch {
+		case c == run.Pause:
 			t.paused = !t.paused
 			t.rate.reset()
-		case run.SampleNow:
+		case c == run.SampleNow:
 			if err := t.preview(ctx); err != nil {
 				return err
 			}
-		case run.SaveCheckpoint:
+		case c == run.SaveCheckpoint:
 			t.saveAndSay()
-		case run.Stop:
+		case c == run.Stop:
 			t.setState("stopping")
 			return errStop
-		default:
-			t.logf("warn", "unknown command %q", c)
+		case c.Edit != nil:
+			if err := t.edit(*c.Edit); err != nil {
+				return err
+			}
 		}
 	}
 }

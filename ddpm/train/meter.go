@@ -2,6 +2,7 @@ package train
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
@@ -68,13 +69,38 @@ func (t *Trainer) report(r *Result, d time.Duration) {
 		ETAS: run.Float(perStep * float64(t.Config.Steps-t.Step.Done)), EMADecay: run.Float(r.EMADecay),
 	}
 	if t.Step.Done%bucketsEvery == 0 {
-		m.Buckets = make([]run.Float, Buckets)
-		for k, v := range t.buckets {
-			m.Buckets[k] = run.Float(v)
-			if t.counts[k] == 0 {
-				m.Buckets[k] = run.Float(nan)
-			}
-		}
+		m.Buckets = t.byTimestep()
 	}
 	t.emit(run.Event{Kind: run.KindStep, Metrics: m})
+}
+
+// byTimestep is the mean loss of each range of timesteps, NaN where none was drawn yet.
+func (m *meters) byTimestep() []run.Float {
+	f := make([]run.Float, Buckets)
+	for k, v := range m.buckets {
+		f[k] = run.Float(v)
+		if m.counts[k] == 0 {
+			f[k] = run.Float(nan)
+		}
+	}
+	return f
+}
+
+// averages is what a checkpoint keeps of the meters: all but the rate.
+func (m *meters) averages() *run.Averages {
+	return &run.Averages{Loss: run.Float(m.lossEMA), Steps: m.seen, Buckets: m.byTimestep(), Counts: slices.Clone(m.counts[:])}
+}
+
+// restoreAverages goes on from those of a checkpoint. A checkpoint without them, or with others than this program keeps, lets them
+// begin anew.
+func (m *meters) restoreAverages(a *run.Averages) {
+	if a == nil || a.Steps < 1 || len(a.Buckets) != Buckets || len(a.Counts) != Buckets || math.IsNaN(float64(a.Loss)) {
+		return
+	}
+	m.lossEMA, m.seen = float64(a.Loss), a.Steps
+	for k, v := range a.Buckets {
+		if n := a.Counts[k]; n > 0 && !math.IsNaN(float64(v)) {
+			m.buckets[k], m.counts[k] = float64(v), n
+		}
+	}
 }

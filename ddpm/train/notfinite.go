@@ -28,7 +28,7 @@ func (e *NotFiniteError) Error() string {
 	if b := e.First; b != nil {
 		first = fmt.Sprintf("; the first bad value is %v, of %s at %s (%d of %d values)", b.Value, b.Op, b.Label, b.Bad, b.Of)
 	}
-	return fmt.Sprintf("step %d: loss %v, gradient norm %v: not a finite number%s; the run stops at step %d: start anew with a lower learning rate (optimizer.lr in the --config file)",
+	return fmt.Sprintf("step %d: loss %v, gradient norm %v: not a finite number%s; the run stops at step %d: resume it with a lower learning rate (resume --lr), or start anew",
 		e.Step, e.Loss, e.GradNorm, first, e.Step-1)
 }
 

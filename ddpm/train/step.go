@@ -282,7 +282,7 @@ func (s *Step) writeConstants(pixels []byte) error {
 		model.Write(s.Memory, bufImages, 0, pixels),
 		model.Write(s.Memory, model.TableBuffer, 0, embedding),
 		model.Write(s.Memory, bufOne, 0, []float32{s.weight() / float32(c.micro())}),
-		model.Write(s.Memory, bufHyper, 0, c.hyper()),
+		s.setHyper(),
 	} {
 		if err != nil {
 			return err
@@ -293,6 +293,9 @@ func (s *Step) writeConstants(pixels []byte) error {
 	}
 	return nil
 }
+
+// setHyper gives the device the configuration's hyper-parameters anew.
+func (s *Step) setHyper() error { return model.Write(s.Memory, bufHyper, 0, s.Config.hyper()) }
 
 // State is what a checkpoint holds of a step: flat buffers, and the number of steps done. Nil moments are zero, a nil EMA
 // is the weights.

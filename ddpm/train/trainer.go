@@ -25,11 +25,13 @@ type Trainer struct {
 	o       Options
 	journal
 
-	commands chan run.Command
-	paused   bool
-	unseen   bool // the last preview could not be written, which has been said
+	commands  chan run.Command
+	paused    bool
+	previewAt time.Time // of the next one
+	unseen    bool      // the last preview could not be written, which has been said
 	meters
 	saving
+	editing
 }
 
 // Options of a trainer.
@@ -42,6 +44,7 @@ type Options struct {
 	Progress        func(done, total, skipped int) // of loading them
 	Stale           int                            // the process that trained the run before and was killed, 0 for none
 	Notes           []run.Log                      // what there is to say at the start
+	Edit            run.Edit                       // to make before the first step
 	AllowDataChange bool                           // go on although the images are not those of the start
 }
 
@@ -96,10 +99,20 @@ func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
 	if err := t.resume(); err != nil {
 		return err
 	}
+	t.base = *c
+	if err := t.restoreEdits(); err != nil {
+		return err
+	}
+	if !t.o.Edit.Empty() {
+		if err := t.edit(t.o.Edit); err != nil {
+			return err
+		}
+	}
 	t.emit(run.Event{Kind: run.KindStart, Start: &run.Start{
 		Name: t.folder.Name(), Preset: c.Preset, Data: set.Name, Images: n, Size: set.Size, Channels: set.Channels, Batch: c.Batch, Steps: c.Steps,
 		T: c.Schedule.T, Schedule: c.Schedule.Kind, Parameters: step.Params.Count(), MACs: nn.MACs(c.UNet), Seed: c.Seed,
 		Backend: t.backend.Backend, Device: t.device(), PlanBytes: step.Bytes,
+		LR: run.Float(c.Optimizer.LR), EMADecay: run.Float(c.EMA.Decay), PreviewS: run.Float(c.Preview.Seconds),
 	}})
 	if step.Done >= c.Steps {
 		t.logf("info", "all %d steps are done: --steps gives the run more", c.Steps)
@@ -118,8 +131,16 @@ func (t *Trainer) device() string {
 	return i.Device
 }
 
-// Do asks for something between two steps. It never blocks: a command too many is refused.
+// Do asks for something between two steps. It never blocks: a command too many is refused, and one that makes no sense.
 func (t *Trainer) Do(c run.Command) error {
+	switch {
+	case c.Edit != nil:
+		if err := t.base.CheckEdit(*c.Edit); err != nil {
+			return err
+		}
+	case c != run.Pause && c != run.SampleNow && c != run.SaveCheckpoint && c != run.Stop:
+		return fmt.Errorf("the trainer knows no command %.40q", c.Name)
+	}
 	select {
 	case t.commands <- c:
 		return nil

@@ -141,7 +141,7 @@ func (c *Client) Send(command run.Command) error {
 	c.id++
 	id := c.id
 	c.answers[id] = answer
-	p, err := line(&up{Type: typeCommand, ID: id, Command: command}, maxUp)
+	p, err := line(&up{Type: typeCommand, ID: id, Command: &command}, maxUp)
 	if err == nil {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(answerPatience))
 		_, err = c.conn.Write(p)

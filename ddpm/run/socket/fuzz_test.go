@@ -14,12 +14,12 @@ import (
 
 // FuzzServer: whatever a viewer sends, the trainer lives, gives nobody control who has not said hello, and is ready for the next.
 func FuzzServer(f *testing.F) {
-	hello := `{"type":"hello","v":1,"role":"control","name":"x"}` + "\n"
+	hello := `{"type":"hello","v":2,"role":"control","name":"x"}` + "\n"
 	for _, seed := range []string{
 		"", "\n", "{}", "null\n", "[]\n", "{\"type\":\"hello\"", hello, hello + hello,
-		hello + `{"type":"command","id":1,"command":"pause"}` + "\n",
-		hello + `{"type":"command","id":-9223372036854775808,"command":"\u0000"}` + "\n" + `{"type":"later"}` + "\n",
-		`{"type":"command","id":1,"command":"stop"}` + "\n", `{"type":"hello","v":1e400}` + "\n", `{"type":"hello","v":"1"}` + "\n",
+		hello + `{"type":"command","id":1,"command":{"name":"pause"}}` + "\n",
+		hello + `{"type":"command","id":-9223372036854775808,"command":{"name":"\u0000","edit":{"lr":1e999}}}` + "\n" + `{"type":"later"}` + "\n",
+		`{"type":"command","id":1,"command":{"name":"stop"}}` + "\n", `{"type":"hello","v":1e400}` + "\n", `{"type":"hello","v":"1"}` + "\n",
 		hello + string(bytes.Repeat([]byte("["), 3000)) + "\n", hello + string(bytes.Repeat([]byte("x"), maxUp+1)),
 		"\xff\xfe\n", hello + "\xff\n",
 	} {
@@ -51,7 +51,7 @@ func FuzzServer(f *testing.F) {
 
 // FuzzClient: whatever a trainer sends, the screen lives.
 func FuzzClient(f *testing.F) {
-	hello := `{"type":"hello","v":1,"pid":7,"control":true}` + "\n"
+	hello := `{"type":"hello","v":2,"pid":7,"control":true}` + "\n"
 	small, err := (&Frame{Name: "samples", Image: noise4(), Rows: 1, Cols: 1}).encode()
 	if err != nil {
 		f.Fatal(err)
@@ -59,7 +59,7 @@ func FuzzClient(f *testing.F) {
 	for _, seed := range []string{
 		"", hello, hello + string(small), hello + string(small[:len(small)/2]), hello + `{"type":"frame"}` + "\n", hello + `{"type":"frame","frame":{"png":"AAAA"}}` + "\n",
 		hello + `{"type":"event","event":{"v":1,"kind":"log"}}` + "\n", hello + `{"type":"reply","id":1,"error":"no"}` + "\n",
-		hello + `{"type":"control","controller":"\u001b[31m"}` + "\n", `{"type":"refused","error":"no"}` + "\n", `{"type":"hello","v":2}` + "\n",
+		hello + `{"type":"control","controller":"\u001b[31m"}` + "\n", `{"type":"refused","error":"no"}` + "\n", `{"type":"hello","v":3}` + "\n",
 	} {
 		f.Add([]byte(seed))
 	}

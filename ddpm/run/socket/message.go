@@ -22,7 +22,7 @@ import (
 
 // Version is the version of the protocol. Both sides must have the same: they come from one program, and a trainer that an older
 // one started is watched through its log.
-const Version = 1
+const Version = 2
 
 // The longest lines. Commands are short; pictures are what is long.
 const (
@@ -65,8 +65,8 @@ type up struct {
 	Role Role   `json:"role,omitempty"`
 	Name string `json:"name,omitempty"` // who the viewer is, for people
 
-	ID      int64       `json:"id,omitempty"` // of a command
-	Command run.Command `json:"command,omitempty"`
+	ID      int64        `json:"id,omitempty"` // of a command
+	Command *run.Command `json:"command,omitempty"`
 }
 
 // down is a message to a viewer.

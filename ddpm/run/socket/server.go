@@ -101,11 +101,11 @@ func (s *Server) serve(v *viewer) {
 		if err := next(r, maxUp, &m); err != nil {
 			return
 		}
-		if m.Type != typeCommand {
+		if m.Type != typeCommand || m.Command == nil {
 			continue // of a later program
 		}
 		reply := &down{Type: typeReply, ID: m.ID}
-		if err := s.do(v, m.Command); err != nil {
+		if err := s.do(v, *m.Command); err != nil {
 			reply.Error = err.Error()
 		}
 		v.post(reply)

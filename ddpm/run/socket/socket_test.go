@@ -304,11 +304,11 @@ func TestStrangers(t *testing.T) {
 	f := folder(t, "")
 	listening(t, f)
 	for says, want := range map[string]string{
-		"GET / HTTP/1.1\r\n\r\n":                            "hello",
-		`{"type":"hello","v":99}` + "\n":                    "version 1",
-		`{"type":"command","id":1,"command":"stop"}` + "\n": "hello",
-		strings.Repeat("x", 100<<10):                        "",
-		`{"type":"hello","v":1,"role":"control","na`:        "hello",
+		"GET / HTTP/1.1\r\n\r\n":                                     "hello",
+		`{"type":"hello","v":99}` + "\n":                             "version 2",
+		`{"type":"command","id":1,"command":{"name":"stop"}}` + "\n": "hello",
+		strings.Repeat("x", 100<<10):                                 "",
+		`{"type":"hello","v":2,"role":"control","na`:                 "hello",
 		"": "hello",
 	} {
 		conn, err := net.Dial("unix", place(f))
