@@ -3,7 +3,7 @@ package nn
 import "github.com/ddpm-tui/ddpm-tui/backend/graph"
 
 // BuildUNet makes a graph of the forward pass alone and returns it with its output. x: [n,size,size,in_channels], t: [n],
-// table: [T,C0] and, for a model with classes, class: [n] are state in buffers of those names.
+// table: [T,TimeFeatures] and, for a model with classes, class: [n] are state in buffers of those names.
 func BuildUNet(p *Params, cfg *UNetConfig, n, T int) (g *graph.Graph, y *graph.Value, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, nil, err
@@ -11,7 +11,7 @@ func BuildUNet(p *Params, cfg *UNetConfig, n, T int) (g *graph.Graph, y *graph.V
 	g, err = graph.Build(func(g *graph.Graph) {
 		state := func(name string, t graph.Type) *graph.Value { return graph.State(name, 0, t, name) }
 		x := state("x", graph.F32(n, cfg.SampleSize, cfg.SampleSize, cfg.InChannels))
-		table := state("table", graph.F32(T, cfg.BlockOutChannels[0]))
+		table := state("table", graph.F32(T, cfg.TimeFeatures()))
 		var class *graph.Value
 		if cfg.Classes() > 0 {
 			class = state("class", graph.U32(n))

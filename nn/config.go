@@ -16,12 +16,12 @@ type UNetConfig struct {
 	InChannels  int `json:"in_channels"`
 	OutChannels int `json:"out_channels"`
 
-	TimeEmbeddingType string `json:"time_embedding_type"` // positional
+	TimeEmbeddingType string `json:"time_embedding_type"` // positional or fourier
 	FreqShift         int    `json:"freq_shift"`
 	FlipSinToCos      bool   `json:"flip_sin_to_cos"`
 
-	DownBlockTypes   []string `json:"down_block_types"` // DownBlock2D, AttnDownBlock2D; one a level
-	UpBlockTypes     []string `json:"up_block_types"`   // UpBlock2D, AttnUpBlock2D; deepest level first
+	DownBlockTypes   []string `json:"down_block_types"` // DownBlock2D, AttnDownBlock2D, ResnetDownsampleBlock2D; one a level
+	UpBlockTypes     []string `json:"up_block_types"`   // UpBlock2D, AttnUpBlock2D, ResnetUpsampleBlock2D; deepest level first
 	BlockOutChannels []int    `json:"block_out_channels"`
 	LayersPerBlock   int      `json:"layers_per_block"` // up blocks have one more
 
@@ -31,9 +31,9 @@ type UNetConfig struct {
 	DownsampleType      string  `json:"downsample_type"`        // conv or resnet, of attention blocks; plain ones use conv
 	UpsampleType        string  `json:"upsample_type"`
 
-	ActFn             string  `json:"act_fn"`  // silu
-	Dropout           float64 `json:"dropout"` // in training, before each resnet's second convolution
-	CenterInputSample bool    `json:"center_input_sample"`
+	ActFn             string  `json:"act_fn"`              // silu
+	Dropout           float64 `json:"dropout"`             // in training, before each resnet's second convolution
+	CenterInputSample bool    `json:"center_input_sample"` // images come in [0,1]: x becomes 2x - 1
 
 	AttentionHeadDim     *int    `json:"attention_head_dim"` // channels of a head; null: one head
 	NormNumGroups        int     `json:"norm_num_groups"`
@@ -41,7 +41,7 @@ type UNetConfig struct {
 	NormEps              float64 `json:"norm_eps"`
 	ResnetTimeScaleShift string  `json:"resnet_time_scale_shift"` // default or scale_shift
 
-	ClassEmbedType *string `json:"class_embed_type"` // null: a table
+	ClassEmbedType *string `json:"class_embed_type"` // null: a table; timestep: labels are embedded as timesteps are
 	NumClassEmbeds *int    `json:"num_class_embeds"` // null: no classes
 }
 
@@ -135,12 +135,30 @@ func (c *UNetConfig) Levels() int { return len(c.BlockOutChannels) }
 // TimeChannels is the width of the time embedding.
 func (c *UNetConfig) TimeChannels() int { return 4 * c.BlockOutChannels[0] }
 
-// Classes is the number of classes, 0 for an unconditional model.
+// Classes is the number of classes, 0 for an unconditional model. Labels that are embedded as timesteps have no number of
+// their own; there the timesteps of the usual schedule count.
 func (c *UNetConfig) Classes() int {
-	if c.NumClassEmbeds == nil {
-		return 0
+	switch {
+	case c.NumClassEmbeds != nil:
+		return *c.NumClassEmbeds
+	case c.classIsTime():
+		return 1000
 	}
-	return *c.NumClassEmbeds
+	return 0
+}
+
+func (c *UNetConfig) classIsTime() bool { return c.ClassEmbedType != nil }
+
+// Fourier reports whether timesteps are embedded by random frequencies of their logarithm, which timestep 0 has not. The
+// output is then divided by the timestep.
+func (c *UNetConfig) Fourier() bool { return c.TimeEmbeddingType == "fourier" }
+
+// TimeFeatures is the width of the table of timesteps, C0, or 2 C0 for fourier.
+func (c *UNetConfig) TimeFeatures() int {
+	if c.Fourier() {
+		return 2 * c.BlockOutChannels[0]
+	}
+	return c.BlockOutChannels[0]
 }
 
 // Validate says what is wrong with a config, or not supported, naming the key and its value.
@@ -164,16 +182,16 @@ func (c *UNetConfig) supported() error {
 	}
 	var errs []error
 	check := func(err error) { errs = append(errs, err) }
-	check(one("time_embedding_type", c.TimeEmbeddingType, "positional"))
+	check(one("time_embedding_type", c.TimeEmbeddingType, "positional", "fourier"))
 	check(one("act_fn", c.ActFn, "silu", "swish"))
 	check(one("downsample_type", c.DownsampleType, "conv", "resnet"))
 	check(one("upsample_type", c.UpsampleType, "conv", "resnet"))
 	check(one("resnet_time_scale_shift", c.ResnetTimeScaleShift, "default", "scale_shift"))
 	for i, v := range c.DownBlockTypes {
-		check(one(fmt.Sprintf("down_block_types[%d]", i), v, "DownBlock2D", "AttnDownBlock2D"))
+		check(one(fmt.Sprintf("down_block_types[%d]", i), v, "DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D"))
 	}
 	for i, v := range c.UpBlockTypes {
-		check(one(fmt.Sprintf("up_block_types[%d]", i), v, "UpBlock2D", "AttnUpBlock2D"))
+		check(one(fmt.Sprintf("up_block_types[%d]", i), v, "UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D"))
 	}
 	if c.DownsamplePadding != 0 && c.DownsamplePadding != 1 {
 		check(fmt.Errorf("downsample_padding %d is not supported, want 0 or 1", c.DownsamplePadding))
@@ -181,11 +199,8 @@ func (c *UNetConfig) supported() error {
 	if !(c.Dropout >= 0 && c.Dropout < 1) {
 		check(fmt.Errorf("dropout is %g, want 0 or more and less than 1", c.Dropout))
 	}
-	if c.CenterInputSample {
-		check(fmt.Errorf("center_input_sample true is not supported"))
-	}
 	if c.ClassEmbedType != nil {
-		check(fmt.Errorf("class_embed_type %q is not supported, want null", *c.ClassEmbedType))
+		check(one("class_embed_type", *c.ClassEmbedType, "timestep"))
 	}
 	return first(errs)
 }
@@ -200,20 +215,26 @@ func (c *UNetConfig) consistent() error {
 		return fmt.Errorf("block_out_channels has %d levels, down_block_types %d and up_block_types %d; want as many", levels, len(c.DownBlockTypes), len(c.UpBlockTypes))
 	}
 	for _, f := range []struct {
-		key   string
-		value int
+		key         string
+		value, most int // a file from elsewhere must not ask for all memory before anything is read
 	}{
-		{"sample_size", c.SampleSize}, {"in_channels", c.InChannels}, {"out_channels", c.OutChannels},
-		{"layers_per_block", c.LayersPerBlock}, {"norm_num_groups", c.NormNumGroups}, {"block_out_channels[0]", ch[0]},
+		{"sample_size", c.SampleSize, 1 << 13}, {"in_channels", c.InChannels, 1 << 10}, {"out_channels", c.OutChannels, 1 << 10},
+		{"layers_per_block", c.LayersPerBlock, 64}, {"norm_num_groups", c.NormNumGroups, 1 << 14}, {"block_out_channels[0]", ch[0], 1 << 14},
 	} {
 		if f.value < 1 {
 			return fmt.Errorf("%s is %d, want at least 1", f.key, f.value)
+		}
+		if f.value > f.most {
+			return fmt.Errorf("%s is %d, want at most %d", f.key, f.value, f.most)
 		}
 	}
 	if levels > 16 || c.SampleSize%(1<<(levels-1)) != 0 {
 		return fmt.Errorf("sample_size %d does not halve %d times, which the %d levels of block_out_channels need", c.SampleSize, levels-1, levels)
 	}
 	for i, n := range ch {
+		if n > 1<<14 {
+			return fmt.Errorf("block_out_channels[%d] is %d, want at most %d", i, n, 1<<14)
+		}
 		if n < 1 || n%c.NormNumGroups != 0 {
 			return fmt.Errorf("block_out_channels[%d] is %d, want a multiple of norm_num_groups %d", i, n, c.NormNumGroups)
 		}
@@ -231,6 +252,9 @@ func (c *UNetConfig) consistent() error {
 	if c.NumClassEmbeds != nil && *c.NumClassEmbeds < 1 {
 		return fmt.Errorf("num_class_embeds is %d, want at least 1 or null", *c.NumClassEmbeds)
 	}
+	if c.Classes() > 1<<20 {
+		return fmt.Errorf("num_class_embeds is %d, want at most %d", c.Classes(), 1<<20)
+	}
 	if !(c.NormEps > 0) {
 		return fmt.Errorf("norm_eps is %g, want a positive number", c.NormEps)
 	}
@@ -242,6 +266,12 @@ func (c *UNetConfig) consistent() error {
 
 // attends reports whether the layers of a block type have attention.
 func (c *UNetConfig) attends(blockType string) bool { return strings.HasPrefix(blockType, "Attn") }
+
+// resizes reports whether a block changes the resolution with a resnet; mode is the downsample_type or upsample_type, which
+// diffusers minds in blocks with attention only.
+func (c *UNetConfig) resizes(blockType, mode string) bool {
+	return strings.HasPrefix(blockType, "Resnet") || c.attends(blockType) && mode == "resnet"
+}
 
 func first(errs []error) error {
 	for _, err := range errs {

@@ -173,45 +173,48 @@ func atMost(t *testing.T, what string, diff, tol float64) {
 	}
 }
 
-func TestCPUForwardGolden(t *testing.T) {
-	golden.Run(t, "unet_*.io", func(t *testing.T, f *golden.File) {
-		m := loadModel(t, strings.TrimSuffix(f.Path, ".io.safetensors"), f.I64(t, "timestep"))
-		shape := f.Shape(t, "x")
-		n, c, h, w := shape[0], shape[1], shape[2], shape[3]
-		run := func(t *testing.T, form cpuForm, threads, n int) ([]float64, time.Duration) {
-			g, y, err := BuildUNet(m.params, m.cfg, n, m.T)
-			if err != nil {
-				t.Fatal(err)
-			}
-			graph.Keep(y, "y", 0)
-			d := onCPU(t, form, threads, g)
-			d.write(ParamsBuffer, m.weights)
-			d.write("table", m.table)
-			d.write("x", nhwc(f.F64(t, "x")[:n*c*h*w], n, c, h, w))
-			d.write("t", widen(f.I64(t, "timestep")[:n]))
-			if f.Has("class_labels") {
-				d.write("class", widen(f.I64(t, "class_labels")[:n]))
-			}
-			took := d.run()
-			return d.read("y", 0, y.Shape.Elems()), took
+func TestCPUForwardGolden(t *testing.T) { golden.Run(t, "unet_*.io", cpuForwardGolden) }
+
+// The options that those files do not have: see testdata/README.md.
+func TestCPUOptionsGolden(t *testing.T) { golden.Run(t, "option_*.io", cpuForwardGolden) }
+
+func cpuForwardGolden(t *testing.T, f *golden.File) {
+	m := loadModel(t, strings.TrimSuffix(f.Path, ".io.safetensors"), f.I64(t, "timestep"))
+	shape := f.Shape(t, "x")
+	n, c, h, w := shape[0], shape[1], shape[2], shape[3]
+	run := func(t *testing.T, form cpuForm, threads, n int) ([]float64, time.Duration) {
+		g, y, err := BuildUNet(m.params, m.cfg, n, m.T)
+		if err != nil {
+			t.Fatal(err)
 		}
-		eachCPU(t, func(t *testing.T, form cpuForm) {
-			n := n
-			if form.slow {
-				n = 1
-			}
-			y, took := run(t, form, 1, n)
-			got := nchw(y, n, m.cfg.OutChannels, h, w)
-			diff, scale := golden.Diff(got, f.F64(t, "y")[:len(got)])
-			exact, _ := golden.Diff(got, f.F64(t, "y_f64")[:len(got)])
-			t.Logf("largest difference to y %.3g of %.3g, to y_f64 %.3g; %d images in %v", diff, scale, exact, n, took)
-			atMost(t, "y: largest difference", diff, form.forward)
-			atMost(t, "y_f64: largest difference", exact, form.forward)
-			for _, threads := range otherThreads(form.slow) {
-				again, _ := run(t, form, threads, n)
-				sameBits(t, fmt.Sprintf("%d threads", threads), again, y)
-			}
-		})
+		graph.Keep(y, "y", 0)
+		d := onCPU(t, form, threads, g)
+		d.write(ParamsBuffer, m.weights)
+		d.write("table", m.table)
+		d.write("x", nhwc(f.F64(t, "x")[:n*c*h*w], n, c, h, w))
+		d.write("t", widen(f.I64(t, "timestep")[:n]))
+		if f.Has("class_labels") {
+			d.write("class", widen(f.I64(t, "class_labels")[:n]))
+		}
+		took := d.run()
+		return d.read("y", 0, y.Shape.Elems()), took
+	}
+	eachCPU(t, func(t *testing.T, form cpuForm) {
+		n := n
+		if form.slow {
+			n = 1
+		}
+		y, took := run(t, form, 1, n)
+		got := nchw(y, n, m.cfg.OutChannels, h, w)
+		diff, scale := golden.Diff(got, f.F64(t, "y")[:len(got)])
+		exact, _ := golden.Diff(got, f.F64(t, "y_f64")[:len(got)])
+		t.Logf("largest difference to y %.3g of %.3g, to y_f64 %.3g; %d images in %v", diff, scale, exact, n, took)
+		atMost(t, "y: largest difference", diff, form.forward)
+		atMost(t, "y_f64: largest difference", exact, form.forward)
+		for _, threads := range otherThreads(form.slow) {
+			again, _ := run(t, form, threads, n)
+			sameBits(t, fmt.Sprintf("%d threads", threads), again, y)
+		}
 	})
 }
 

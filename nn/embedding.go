@@ -2,6 +2,39 @@ package nn
 
 import "math"
 
+// TimeTable is what the buffer of UNet's table holds for T timesteps: [T,TimeFeatures], and for fourier two columns [T]
+// more, 1/t and zeros. weights is the flat buffer, which is read for fourier only.
+func TimeTable(cfg *UNetConfig, T int, p *Params, weights []float32) []float32 {
+	if !cfg.Fourier() {
+		return TimestepEmbedding(T, cfg.BlockOutChannels[0], cfg.FlipSinToCos, float64(cfg.FreqShift))
+	}
+	q, _ := p.ByName("time_proj.weight")
+	table := fourierEmbedding(T, weights[q.Offset:][:q.Shape.Elems()])
+	for t := range T {
+		table = append(table, 1/float32(t))
+	}
+	return append(table, make([]float32, T)...)
+}
+
+// fourierEmbedding returns the table [T, 2n] of timesteps 0..T-1 for frequencies [n] (Tancik et al. 2020, as NCSN++ has it):
+//
+//	row t = [sin(2 pi freq_i ln t) .. , cos(2 pi freq_i ln t) ..]
+//
+// rounded to float32 where diffusers rounds. Row 0 is NaN, since 0 has no logarithm.
+func fourierEmbedding(T int, freqs []float32) []float32 {
+	n := len(freqs)
+	table := make([]float32, 2*n*T)
+	for t := range T {
+		row := table[2*n*t : 2*n*(t+1)]
+		log := float32(math.Log(float64(t)))
+		for i, freq := range freqs {
+			angle := float64(float32(float32(float32(log*freq)*2) * float32(math.Pi)))
+			row[i], row[n+i] = float32(math.Sin(angle)), float32(math.Cos(angle))
+		}
+	}
+	return table
+}
+
 // TimestepEmbedding returns the sinusoidal table [T, dim] of timesteps 0..T-1
 // (Ho et al. 2020, section 4, after the Transformer): with half = dim/2,
 //

@@ -15,7 +15,7 @@ type model struct {
 	params  *Params
 	weights []float64 // flat
 	T       int
-	table   []float64 // sinusoidal embedding, [T, C0]
+	table   []float64 // as TimeTable has it
 }
 
 // loadModel reads PREFIX.config.json and PREFIX.weights.safetensors and makes a table for these timesteps.
@@ -38,7 +38,10 @@ func loadModel(t *testing.T, prefix string, timesteps []int64) *model {
 		t.Fatal(err)
 	}
 	T := int(slices.Max(timesteps)) + 1
-	table := TimestepEmbedding(T, cfg.BlockOutChannels[0], cfg.FlipSinToCos, float64(cfg.FreqShift))
+	if cfg.classIsTime() {
+		T = max(T, 1000)
+	}
+	table := TimeTable(cfg, T, params, flat)
 	return &model{cfg, params, widen(flat), T, widen(table)}
 }
 

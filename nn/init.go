@@ -23,6 +23,11 @@ func (p *Params) Init(seed uint64) []float32 {
 			}
 		case Embedding:
 			rng.Normals(values, seed, rng.StreamInit, uint32(i), 0)
+		case Frequencies: // of the scale that diffusers has
+			rng.Normals(values, seed, rng.StreamInit, uint32(i), 0)
+			for e := range values {
+				values[e] *= 16
+			}
 		case ConvWeight, LinearWeight, Bias:
 			bound := float32(1 / math.Sqrt(float64(q.FanIn)))
 			var words [4]uint32

@@ -24,6 +24,7 @@ const (
 	NormWeight               // [C]
 	NormBias                 // [C]
 	Embedding                // [R,C]
+	Frequencies              // [C], drawn once and never trained
 )
 
 // A Param is one tensor that training changes.

@@ -8,9 +8,9 @@ import (
 
 // UNet puts the forward pass of diffusers' UNet2DModel into a graph and returns its output: [N,H,W,out_channels].
 //
-// x: [N,H,W,in_channels] are noisy images, t: [N] u32 their timesteps, rows of table: [T,C0], the sinusoidal embedding of
-// every timestep (TimestepEmbedding); class: [N] u32, or nil for a model without classes. The parameters are created in p,
-// or found there if p is finished. It stops the building of the graph where something does not fit.
+// x: [N,H,W,in_channels] are noisy images, t: [N] u32 their timesteps, rows of table: [T,TimeFeatures], the embedding of
+// every timestep (TimeTable, whose buffer it must begin); class: [N] u32, or nil for a model without classes. The parameters
+// are created in p, or found there if p is finished. It stops the building of the graph where something does not fit.
 func UNet(g *graph.Graph, p *Params, cfg *UNetConfig, x, t, table, class *graph.Value) *graph.Value {
 	return UNetInTraining(g, p, cfg, x, t, table, class, nil)
 }
@@ -29,6 +29,9 @@ func UNetInTraining(g *graph.Graph, p *Params, cfg *UNetConfig, x, t, table, cla
 	b := &builder{Graph: g, params: p, cfg: cfg, control: control}
 	b.temb = b.embed(t, table, class)
 
+	if cfg.CenterInputSample {
+		x = b.Scale(x, 2, -1)
+	}
 	h := b.conv("conv_in", x, cfg.BlockOutChannels[0], 1, same)
 	skips := []*graph.Value{h}
 	for i := range cfg.BlockOutChannels {
@@ -39,21 +42,38 @@ func UNetInTraining(g *graph.Graph, p *Params, cfg *UNetConfig, x, t, table, cla
 		b.in(fmt.Sprintf("up_blocks.%d", i), func() { h, skips = b.up(i, h, skips) })
 	}
 	h = b.norm("conv_norm_out", h, cfg.NormNumGroups, true)
-	return b.conv("conv_out", h, cfg.OutChannels, 1, same)
+	h = b.conv("conv_out", h, cfg.OutChannels, 1, same)
+	if cfg.Fourier() { // divided by t; two columns behind the table hold 1/t and zeros
+		T := table.Shape[0]
+		column := func(i int) *graph.Value {
+			return graph.State(table.Store.Buffer, table.Store.Offset+4*T*(table.Shape[1]+i), graph.F32(T), "1/t")
+		}
+		h = b.Mix(h, h, column(0), column(1), t)
+	}
+	return h
 }
 
 // embed makes SiLU of the time embedding, to which a class adds its row: [N,1,1,4 C0].
 func (b *builder) embed(t, table, class *graph.Value) *graph.Value {
 	width := b.cfg.TimeChannels()
-	emb := b.make("time_embedding", func() *graph.Value {
-		h := b.SiLU(b.linear("linear_1", b.Gather(table, t), width))
-		return b.linear("linear_2", h, width)
-	})
-	if class != nil {
-		row := b.make("class_embedding", func() *graph.Value {
-			return b.Gather(b.param("weight", Embedding, 0, b.cfg.Classes(), width), class)
+	mlp := func(module string, index *graph.Value) *graph.Value {
+		return b.make(module, func() *graph.Value {
+			h := b.SiLU(b.linear("linear_1", b.Gather(table, index), width))
+			return b.linear("linear_2", h, width)
 		})
-		emb = b.Add(emb, row)
+	}
+	emb := mlp("time_embedding", t)
+	if b.cfg.Fourier() { // no operation reads it: the table is made of it, see TimeTable
+		b.in("time_proj", func() { b.param("weight", Frequencies, 0, b.cfg.BlockOutChannels[0]) })
+	}
+	switch {
+	case class == nil:
+	case b.cfg.classIsTime():
+		emb = b.Add(emb, mlp("class_embedding", class))
+	default:
+		emb = b.Add(emb, b.make("class_embedding", func() *graph.Value {
+			return b.Gather(b.param("weight", Embedding, 0, b.cfg.Classes(), width), class)
+		}))
 	}
 	return b.SiLU(emb)
 }
@@ -69,7 +89,7 @@ func (b *builder) down(i int, h *graph.Value, skips []*graph.Value) (*graph.Valu
 	}
 	if i < cfg.Levels()-1 {
 		const name = "downsamplers.0"
-		if attends && cfg.DownsampleType == "resnet" {
+		if cfg.resizes(cfg.DownBlockTypes[i], cfg.DownsampleType) {
 			h = b.resnet(name, h, out, 1, b.AvgPool)
 		} else {
 			pad := same
@@ -111,7 +131,7 @@ func (b *builder) up(i int, h *graph.Value, skips []*graph.Value) (*graph.Value,
 	}
 	if i < cfg.Levels()-1 {
 		const name = "upsamplers.0"
-		if attends && cfg.UpsampleType == "resnet" {
+		if cfg.resizes(cfg.UpBlockTypes[i], cfg.UpsampleType) {
 			h = b.resnet(name, h, out, 1, b.Upsample)
 		} else {
 			h = b.make(name, func() *graph.Value { return b.conv("conv", b.Upsample(h), out, 1, same) })

@@ -15,7 +15,13 @@ import (
 // a PyTorch run in float64 throughout differs from y_f64 by exactly as much as this package does.
 func TestUNetGolden(t *testing.T) {
 	t.Parallel()
-	golden.Run(t, "unet_*.io", func(t *testing.T, f *golden.File) {
+	for _, pattern := range []string{"unet_*.io", "option_*.io"} {
+		t.Run(pattern[:4], func(t *testing.T) { unetGolden(t, pattern) })
+	}
+}
+
+func unetGolden(t *testing.T, pattern string) {
+	golden.Run(t, pattern, func(t *testing.T, f *golden.File) {
 		t.Parallel()
 		m := loadModel(t, strings.TrimSuffix(f.Path, ".io.safetensors"), f.I64(t, "timestep"))
 		shape := f.Shape(t, "x")

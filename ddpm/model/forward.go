@@ -10,13 +10,11 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/nn"
 )
 
-// TableBuffer is the name of the buffer of time embeddings [T,C0].
+// TableBuffer is the name of the buffer of time embeddings, see nn.TimeTable.
 const TableBuffer = "table"
 
-// Table is what TableBuffer holds for T timesteps: [T,C0].
-func Table(cfg *nn.UNetConfig, T int) []float32 {
-	return nn.TimestepEmbedding(T, cfg.BlockOutChannels[0], cfg.FlipSinToCos, float64(cfg.FreqShift))
-}
+// Table is what TableBuffer holds for T timesteps of a network that embeds them by position, as those that are trained here do.
+func Table(cfg *nn.UNetConfig, T int) []float32 { return nn.TimeTable(cfg, T, nil, nil) }
 
 // Plan compiles a graph for the memory's backend; a segment ends after each of cuts.
 func (m *Memory) Plan(name string, g *graph.Graph, cuts ...*graph.Node) (*backend.Program, plan.Stats, error) {

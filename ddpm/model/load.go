@@ -11,7 +11,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/nn/safetensors"
 )
 
-// A Trained is a model as a checkpoint holds it.
+// A Trained is a model as a checkpoint holds it, or a folder of diffusers.
 type Trained struct {
 	UNet       *nn.UNetConfig
 	Schedule   *ddpm.Schedule
@@ -19,12 +19,17 @@ type Trained struct {
 	Params     *nn.Params
 	Weights    []float32 // flat
 	Step       int64
-	Path       string // of the checkpoint
+	Path       string          // of the checkpoint
+	Classes    []string        // names of the classes, nil without
+	Scheduler  *ddpm.Scheduler // what a folder of diffusers says of sampling, nil for a run
 }
 
 // Load reads a model from a run folder (its latest whole checkpoint) or a checkpoint folder: the EMA of its weights, or the
-// weights themselves if raw. Warnings say what was passed over.
+// weights themselves if raw. Or from a folder of diffusers, which has only one kind. Warnings say what was passed over.
 func Load(path string, raw bool) (t *Trained, warnings []string, err error) {
+	if !run.IsRun(path) && IsDiffusers(path) {
+		return LoadDiffusers(path)
+	}
 	s, warnings, err := run.LoadPath(path)
 	if err != nil {
 		return nil, warnings, err
@@ -36,6 +41,7 @@ func Load(path string, raw bool) (t *Trained, warnings []string, err error) {
 	var sch ddpm.ScheduleConfig
 	var config struct {
 		Prediction ddpm.Prediction `json:"prediction"`
+		Classes    []string        `json:"classes"`
 	}
 	for _, v := range []struct {
 		name string
@@ -49,7 +55,7 @@ func Load(path string, raw bool) (t *Trained, warnings []string, err error) {
 	if t.Schedule, err = ddpm.NewSchedule(sch); err != nil {
 		return nil, warnings, fmt.Errorf("%s: %w", s.Path, err)
 	}
-	t.Prediction = config.Prediction
+	t.Prediction, t.Classes = config.Prediction, config.Classes
 	if t.Params, err = nn.UNetParams(t.UNet); err != nil {
 		return nil, warnings, err
 	}
@@ -90,5 +96,5 @@ func (t *Trained) Forward(b backend.Backend, batch int) (*Forward, *Memory, erro
 	if err := Write(m, nn.ParamsBuffer, 0, t.Weights); err != nil {
 		return nil, nil, err
 	}
-	return f, m, Write(m, TableBuffer, 0, Table(t.UNet, t.Schedule.T()))
+	return f, m, Write(m, TableBuffer, 0, nn.TimeTable(t.UNet, t.Schedule.T(), t.Params, t.Weights))
 }

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strconv"
 
+	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/nn"
@@ -27,11 +28,20 @@ func (t *Trainer) snapshot() (*run.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, p := t.Config, t.Step.Params
+	s, err := makeSnapshot(t.Config, t.Step.Params, st, t.backend)
+	if err != nil {
+		return nil, err
+	}
+	s.State.Averages = t.averages()
+	return s, nil
+}
+
+// makeSnapshot is a state of a run as a checkpoint holds it; b computed it.
+func makeSnapshot(c *Config, p *nn.Params, st State, b backend.Info) (*run.Snapshot, error) {
 	s := &run.Snapshot{Model: p.Encode(st.Params), EMA: p.Encode(st.EMA)}
 	s.State.Step, s.State.Seed, s.State.DataPosition = st.Steps, c.Seed, st.Steps*int64(c.Batch)
-	s.State.Kernels = map[string]string{"backend": t.backend.Backend, "isa": t.backend.ISA}
-	s.State.Averages = t.averages()
+	s.State.Kernels = map[string]string{"backend": b.Backend, "isa": b.ISA}
+	var err error
 	for _, v := range []struct {
 		to   *json.RawMessage
 		from any
@@ -77,7 +87,7 @@ func (t *Trainer) resume() error {
 	if s.State.Seed != t.Config.Seed {
 		return fmt.Errorf("%s was made with seed %d, the run has seed %d", s.Path, s.State.Seed, t.Config.Seed)
 	}
-	if was, is := s.State.Kernels["isa"], t.backend.ISA; was != is {
+	if was, is := s.State.Kernels["isa"], t.backend.ISA; was != is && was != "" {
 		t.logf("warn", "%s was computed with %s, this is %s: the run goes on, but not bit for bit as it would have", s.Path, was, is)
 	}
 	st := State{Steps: s.State.Step}

@@ -34,6 +34,7 @@ type Config struct {
 	MinSNR     float64             `json:"min_snr,omitempty"`    // gamma of the loss's weighting by t (Hang et al. 2023), 0 for none
 	Steps      int64               `json:"steps"`
 	Seed       uint64              `json:"seed"`
+	Classes    []string            `json:"classes,omitempty"` // names of the image set's classes, which the network is told
 	Preview    Preview             `json:"preview"`
 	Exact      bool                `json:"exact,omitempty"` // direct convolutions instead of Winograd's
 
@@ -105,6 +106,9 @@ func (c *Config) Validate() error {
 		}
 	} else if c.UNet.InChannels != c.UNet.OutChannels {
 		return fmt.Errorf("config: unet has in_channels %d and out_channels %d, a diffusion model has as many out as in", c.UNet.InChannels, c.UNet.OutChannels)
+	}
+	if c.UNet.Fourier() {
+		return errors.New("config: unet.time_embedding_type fourier has no timestep 0 and is not trained here, only sampled")
 	}
 	if c.UNet.Classes() > 0 {
 		return errors.New("config: unet.num_class_embeds is set, training with classes is not built yet")
