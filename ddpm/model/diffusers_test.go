@@ -237,7 +237,9 @@ func TestLoadDiffusersFiles(t *testing.T) {
 			write(t, filepath.Join(unet, nn.WeightsFile), each(list, brain))
 		}},
 		{"sharded", 0, func(t *testing.T, _, unet string, list []safetensors.Tensor) { shard(t, unet, "", list) }},
-		{"sharded fp16 variant", 1e-3, func(t *testing.T, _, unet string, list []safetensors.Tensor) { shard(t, unet, ".fp16", each(list, half)) }},
+		{"sharded fp16 variant", 1e-3, func(t *testing.T, _, unet string, list []safetensors.Tensor) {
+			shard(t, unet, ".fp16", each(list, half))
+		}},
 		{"old names", 0, func(t *testing.T, _, unet string, list []safetensors.Tensor) {
 			write(t, filepath.Join(unet, nn.WeightsFile), each(list, func(x safetensors.Tensor) safetensors.Tensor {
 				x.Name = old.Replace(x.Name)
