@@ -1,0 +1,67 @@
+//go:build cgo && !novulkan && (!darwin || moltenvk)
+
+package vulkan
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/ddpm-tui/ddpm-tui/backend/conformance"
+)
+
+// The tests run under the validation layer where it is installed, and any message of it fails them.
+func TestMain(m *testing.M) {
+	os.Setenv(ValidateEnv, "1")
+	folder, err := os.MkdirTemp("", "vulkan-test")
+	if err != nil {
+		panic(err)
+	}
+	if os.Getenv(CacheEnv) == "" {
+		os.Setenv(CacheEnv, folder)
+	}
+	code := m.Run()
+	if n, text := Messages(); n > 0 {
+		fmt.Printf("the validation layer has %d messages:\n%s", n, text)
+		code = 1
+	}
+	os.RemoveAll(folder)
+	os.Exit(code)
+}
+
+// device opens the device that the tests run on: the first, or what DDPM_VULKAN_DEVICE says.
+func device(t testing.TB, o Options) *Backend {
+	t.Helper()
+	if o.Device == "" {
+		o.Device = os.Getenv("DDPM_VULKAN_DEVICE")
+	}
+	b, err := open(o)
+	if err != nil {
+		t.Skipf("no Vulkan device to test on (Debian: apt install mesa-vulkan-drivers): %v", err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func TestConformance(t *testing.T) {
+	b := device(t, Options{})
+	results := conformance.Check(context.Background(), b, os.Getenv("DDPM_ONLY"))
+	if err := conformance.Err(results); err != nil {
+		t.Error(err)
+	}
+	var table bytes.Buffer
+	conformance.Print(&table, results)
+	t.Logf("%s, validated: %v\n%s", b.Name, Validating(), table.String())
+}
+
+func TestMemoryReuse(t *testing.T) {
+	if err := conformance.Err(conformance.Memory(device(t, Options{}))); err != nil {
+		t.Error(err)
+	}
+}

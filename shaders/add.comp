@@ -1,0 +1,6 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// y = a + b, n elements.
+#include "common.glsl"
+READ(0, a) READ(1, b) WRITE(2, y)
+void main() { EACH(i, push.arg[0]) y(i, a(i) + b(i)); }

@@ -1,0 +1,7 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// y[n,p,c] = x[n,p,c] + r[n,c] over PER = pixels C elements an image.
+#include "common.glsl"
+SPEC(1, PER) SPEC(2, C)
+READ(0, x) READ(1, r) WRITE(2, y)
+void main() { EACH(i, push.arg[0]) y(i, x(i) + r(i / PER * C + i % C)); }

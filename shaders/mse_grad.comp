@@ -1,0 +1,9 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// dp = 2 (p - q) / elements * dloss; arg 1 is 2 / elements.
+#include "common.glsl"
+READ(0, p) READ(1, q) READ(2, dloss) WRITE(3, dp)
+void main() {
+	float k = argf(1) * dloss(0);
+	EACH(i, push.arg[0]) dp(i, k * (p(i) - q(i)));
+}

@@ -1,0 +1,6 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// dx = dy silu'(x), n elements.
+#include "common.glsl"
+READ(0, x) READ(1, dy) WRITE(2, dx)
+void main() { EACH(i, push.arg[0]) dx(i, dy(i) * siluPrime(x(i))); }
