@@ -28,7 +28,14 @@ void main() {
 	uint low = control(0) + 1;
 	uvec2 next = uvec2(low, control(1) + (low == 0 ? 1 : 0));
 	float rate = hyper(0);
-	if (k + 1.0 < hyper(1)) rate *= (k + 1.0) / hyper(1);
+	float warm = hyper(1), kind = hyper(9);
+	if (k + 1.0 < warm) {
+		rate *= (k + 1.0) / warm;
+	} else if (kind != 0.0) {
+		float u = min(1.0, (k + 1.0 - warm) / max(1.0, hyper(10) - warm));
+		float left = kind == 1.0 ? 0.5 + 0.5 * sincosTurn(uint(u * 8388608.0)).y : 1.0 - u; // half a turn is 2^23
+		rate *= hyper(11) + (1.0 - hyper(11)) * left;
+	}
 	scalars(0, rate);
 	scalars(1, oneMinusPower(hyper(2), next));
 	scalars(2, oneMinusPower(hyper(3), next));

@@ -44,6 +44,22 @@ func init() {
 	ops["advance"] = op{emit: func(c *call) {
 		c.run(launch{shader: "advance", groups: [3]int{1, 1, 1}, local: 32, bufs: []tensor{c.out[0]}})
 	}}
+	ops["dropout"] = op{emit: func(c *call) {
+		a, x := c.step.Attrs.(backend.Dropout), c.in[0].Shape
+		per := x[1] * x[2] * x[3]
+		n := x[0] * ceil(per, 4)
+		c.run(launch{
+			shader: "dropout", groups: c.each(n), spec: []int{per},
+			args: []uint32{uint32(n), f32(a.P), f32(float32(1 / (1 - float64(a.P)))), a.First}, bufs: []tensor{c.in[1], c.in[0], c.out[0]},
+		})
+	}}
+	ops["ema_power"] = op{emit: func(c *call) {
+		n := c.out[0].elems()
+		c.run(launch{
+			shader: "ema_power", groups: c.each(n), args: []uint32{uint32(n), f32(c.step.Attrs.(backend.PowerEMA).Gamma)},
+			bufs: []tensor{c.in[2], c.out[0], c.in[1], c.in[3]},
+		})
+	}}
 	ops["adamw"] = op{emit: func(c *call) {
 		n := c.out[0].elems()
 		c.run(launch{shader: "adamw", groups: c.each(n), args: u32s(n), bufs: append(c.out[:4:4], c.in[4:8]...)})
@@ -61,7 +77,7 @@ func emitImages(c *call) {
 		size := min(bytes-from, chunk-(set.Offset+from)%chunk)
 		part := c.part(set, set.Offset+from, size)
 		c.run(launch{
-			shader: "batch_images", groups: c.each(n), spec: []int{s[1] * s[2] * s[3], s[2], s[3], flag(a.Flip)},
+			shader: "batch_images", groups: c.each(n), spec: []int{s[1] * s[2] * s[3], s[2], s[3], flag(a.Flip), a.Crop},
 			args: []uint32{uint32(n), uint32(from), uint32(from >> 32), uint32(size)}, bufs: []tensor{c.in[2], part, c.in[1], c.out[0]},
 		})
 		from += size
