@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/ddpm-tui
 VERSION_STATICCHECK := v0.8.2
 
-.PHONY: run build test race torture lint cross generate bench screenshots
+.PHONY: run build test race torture nasty lint cross generate bench screenshots
 
 run: build            ## train on the embedded avatars and watch
 	./$(BIN) train
@@ -19,6 +19,9 @@ race:                 ## the concurrent packages under the race detector
 
 torture:              ## 200 kills of a trainer, each compared with a run that was left alone (20 of them are in test)
 	DDPM_TORTURE=200 $(GO) test ./cmd/ddpm-tui -run '^TestTorture$$' -count 1 -timeout 1h -v
+
+nasty:                ## what the loader does with each of 80 hostile files, into docs/hostile-images.md, and its peak memory (needs ../shared/data; as root)
+	DDPM_UPDATE=1 $(GO) test ./ddpm/data -run '^TestNasty$$' -count 1 -v
 
 lint:                 ## gofmt, vet, staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi

@@ -49,6 +49,47 @@ func TestDataChanged(t *testing.T) {
 	must(t, dir, "resume", "r", "--steps", "5", "--threads", "1", "--json") // those are its images now
 }
 
+// A resume takes the decoded images that are in the run, so that it computes with those of the start also where a file has changed
+// since without a change of its size; a cache that is damaged is named and made anew.
+func TestDecodedImages(t *testing.T) {
+	long(t)
+	dir := t.TempDir()
+	set := filepath.Join(dir, "set")
+	if err := os.CopyFS(set, os.DirFS(pictures())); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"r", "whole"} {
+		must(t, dir, "train", "set", "--config", quick(), "--run", name, "--steps", "2", "--threads", "1", "--json")
+	}
+	must(t, dir, "resume", "whole", "--steps", "8", "--threads", "1", "--json")
+	for name, p := range map[string][]byte{"a.png": read(t, set, "b.png"), "b.png": []byte("junk")} {
+		was := len(read(t, set, name))
+		write(t, filepath.Join(set, name), string(append(p, make([]byte, was)...)[:was]))
+	}
+	out := must(t, dir, "resume", "r", "--steps", "8", "--threads", "1", "--headless")
+	if !strings.Contains(out, "24 decoded images from images.safetensors") || strings.Contains(out, "skipped") {
+		t.Errorf("it says %s", out)
+	}
+	for _, name := range weights {
+		if !bytes.Equal(read(t, dir, "r", "checkpoints", "latest", name), read(t, dir, "whole", "checkpoints", "latest", name)) {
+			t.Errorf("%s is not the unbroken run's", name)
+		}
+	}
+
+	cache := filepath.Join(dir, "r", run.ImagesName)
+	p := read(t, cache)
+	p[len(p)-1]++
+	write(t, cache, string(p))
+	r := invoke(t, dir, "resume", "r", "--steps", "9", "--threads", "1", "--headless")
+	if r.code != 0 || !strings.Contains(r.stderr, "decoded anew") || !strings.Contains(r.stderr, "images.safetensors is damaged") || !strings.Contains(r.stderr, "skipped b.png") {
+		t.Errorf("%+v", r)
+	}
+	r = invoke(t, dir, "resume", "r", "--steps", "10", "--threads", "1", "--headless")
+	if r.code != 0 || !strings.Contains(r.stdout, "22 decoded images from") || strings.Contains(r.stderr, "anew") {
+		t.Errorf("%+v", r)
+	}
+}
+
 // What a newer program wrote is refused, not guessed at.
 func TestNewer(t *testing.T) {
 	long(t)

@@ -31,7 +31,13 @@ type terminal struct {
 // open starts the program with arguments on a terminal. One that is deaf answers no question of the program's, as some do.
 func open(t *testing.T, dir string, deaf bool, args ...string) *terminal {
 	t.Helper()
-	term := &terminal{t: t, cmd: program(t, dir, args...), screen: vt.NewEmulator(80, 24), gone: make(chan struct{})}
+	return openCommand(t, program(t, dir, args...), deaf)
+}
+
+// openCommand starts any command on a terminal.
+func openCommand(t *testing.T, c *exec.Cmd, deaf bool) *terminal {
+	t.Helper()
+	term := &terminal{t: t, cmd: c, screen: vt.NewEmulator(80, 24), gone: make(chan struct{})}
 	term.cmd.Env = append(term.cmd.Env, "COLORTERM=truecolor")
 	var err error
 	if term.pty, err = pty.StartWithSize(term.cmd, &pty.Winsize{Rows: 24, Cols: 80, X: 640, Y: 384}); err != nil {

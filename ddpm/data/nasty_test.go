@@ -6,10 +6,15 @@ import (
 	"archive/tar"
 	"compress/gzip"
 	"context"
+	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,9 +40,7 @@ var nastySkips = map[string]string{
 func TestNasty(t *testing.T) {
 	archive := shared(t, "nasty.tar.gz")
 	dir := unpack(t, archive)
-	start := time.Now()
 	s := mustLoad(t, filepath.Join(dir, "nasty"), Options{})
-	took := time.Since(start)
 	got := make(map[string]string)
 	for _, k := range s.Skipped {
 		got[k.Name] = k.Reason
@@ -73,14 +76,107 @@ func TestNasty(t *testing.T) {
 			t.Errorf("a raw control character in %q", name)
 		}
 	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	t.Logf("%d loaded, %d skipped, %v, %d MiB from the system", s.N, s.SkippedTotal, took, m.Sys>>20)
-
 	// As an archive: the links and pipes in it are named, the pictures are the same.
 	tarred := mustLoad(t, archive, Options{})
 	if tarred.N != 54 { // all but the good link
 		t.Errorf("as a tar.gz: %d pictures; skipped:\n%s", tarred.N, skipped(tarred))
+	}
+	if root {
+		nastyTable(t, filepath.Join(dir, "nasty"), s)
+	}
+
+	// Each in a process of its own, as large as it ever was.
+	for _, source := range []string{filepath.Join(dir, "nasty"), archive} {
+		peak, took := loadElsewhere(t, source)
+		t.Logf("%s: at most %d MiB of memory, %v", filepath.Base(source), peak>>20, took.Round(time.Millisecond))
+		if peak > 1<<30 {
+			t.Errorf("%s: %d MiB of memory, want 1024 at most", filepath.Base(source), peak>>20)
+		}
+	}
+}
+
+// nastyDoc is where the table of what happens to each file is, between two lines that say so.
+var nastyDoc = filepath.Join("..", "..", "docs", "hostile-images.md")
+
+// nastyTable holds the table in the documentation to what happened, or with DDPM_UPDATE=1 writes it.
+func nastyTable(t *testing.T, dir string, s *Set) {
+	t.Helper()
+	happened := make(map[string]string)
+	for _, name := range fileNames(s) {
+		happened[name] = "loaded"
+	}
+	for _, k := range s.Skipped {
+		happened[k.Name] = "skipped: " + k.Reason
+	}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		name, _ := filepath.Rel(dir, path)
+		if name = Escape(name); err == nil && !d.IsDir() && happened[name] == "" {
+			happened[name] = "left out without a word"
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("| file | what happened |\n|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(happened)) {
+		short := name
+		if r := []rune(name); len(r) > 60 {
+			short = string(r[:40]) + "..." + string(r[len(r)-8:])
+		}
+		fmt.Fprintf(&b, "| `` %s `` | %s |\n", strings.ReplaceAll(short, "|", `\|`), happened[name])
+	}
+	doc, err := os.ReadFile(nastyDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const begin, end = "<!-- table -->\n", "<!-- end -->\n"
+	head, rest, ok := strings.Cut(string(doc), begin)
+	was, tail, ok2 := strings.Cut(rest, end)
+	switch {
+	case !ok || !ok2:
+		t.Errorf("%s has no place for the table", nastyDoc)
+	case was == b.String():
+	case os.Getenv("DDPM_UPDATE") != "":
+		if err := os.WriteFile(nastyDoc, []byte(head+begin+b.String()+end+tail), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("the table in %s is not what happened (make nasty writes it):\n%s", nastyDoc, b.String())
+	}
+}
+
+// loadElsewhereOf, in the environment, makes TestLoadElsewhere load a source and nothing else.
+const loadElsewhereOf = "DDPM_TEST_LOAD"
+
+// loadElsewhere loads a source in a process of its own. It returns the most memory that the process had at a time, in bytes.
+func loadElsewhere(t *testing.T, source string) (peak int64, took time.Duration) {
+	t.Helper()
+	source, err := filepath.Abs(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(os.Args[0], "-test.run=^TestLoadElsewhere$")
+	c.Env = append(os.Environ(), loadElsewhereOf+"="+source)
+	start := time.Now()
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	peak = int64(c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+	if runtime.GOOS != "darwin" { // there it is bytes
+		peak <<= 10
+	}
+	return peak, time.Since(start)
+}
+
+func TestLoadElsewhere(t *testing.T) {
+	source := os.Getenv(loadElsewhereOf)
+	if source == "" {
+		t.Skip("it is the other half of TestNasty")
+	}
+	if s := mustLoad(t, source, Options{}); s.N < 50 {
+		t.Errorf("%d pictures", s.N)
 	}
 }
 
