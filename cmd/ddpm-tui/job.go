@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
 )
@@ -30,6 +32,7 @@ type job struct {
 	cadence cadence
 	created bool // the folder is new: it goes if nothing comes of it
 	edit    editFlags
+	ranks   ranks
 }
 
 // cadence is when checkpoints are written: every so many seconds or, if not 0, steps.
@@ -48,6 +51,7 @@ func (j *job) flags(fl *pflag.FlagSet) {
 	fl.BoolVar(&j.json, "json", false, "no screen: one JSON object a step")
 	fl.BoolVar(&j.noDetach, "no-detach", false, "train in the screen's process, which ends with its terminal (after a checkpoint)")
 	fl.StringVar(&j.backend, "backend", "auto", "what computes: auto or cpu")
+	j.ranks.flags(fl)
 }
 
 // check refuses wrong flags before anything is made.
@@ -124,9 +128,11 @@ func (j *job) configuration(folder *run.Folder) (*train.Config, error) {
 // start trains with a screen, plain lines or JSON.
 func (j *job) start(c *cobra.Command, folder *run.Folder) error {
 	switch {
+	case j.ranks.Rank() != 0:
+		return j.follow(c)
 	case j.isDetached:
 		return j.detached(c, folder)
-	case j.json || j.headless || !onTerminal():
+	case j.json || j.headless || j.ranks.asked || !onTerminal():
 		return j.foreground(c, folder)
 	case j.noDetach || !canDetach:
 		return j.watch(c, folder)
@@ -158,15 +164,15 @@ func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, bega
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	lock, err := folder.Lock()
-	if err != nil {
+	var cfg *train.Config
+	if err == nil {
+		defer func() { _ = lock.Unlock() }() // the process's end gives it back too
+		cfg, err = j.configuration(folder)
+	}
+	if err := dist.Agree(j.ranks, err); err != nil {
 		return err
 	}
-	defer func() { _ = lock.Unlock() }() // the process's end gives it back too
-	cfg, err := j.configuration(folder)
-	if err != nil {
-		return err
-	}
-	b, err := openBackend(j.backend, j.threads, cfg.Exact)
+	b, err := j.open(cfg)
 	if err != nil {
 		return err
 	}
@@ -176,7 +182,7 @@ func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, bega
 	if began != nil {
 		began()
 	}
-	o.AllowDataChange, o.Stale, o.Edit = j.allowChange, lock.Stale, j.edit.edit
+	o.AllowDataChange, o.Stale, o.Edit, o.Comm = j.allowChange, lock.Stale, j.edit.edit, j.ranks
 	t, err := train.New(ctx, b, cfg, folder, o)
 	if err != nil {
 		stopped := ctx.Err() != nil && errors.Is(err, ctx.Err())
@@ -196,6 +202,29 @@ func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, bega
 		ready(t)
 	}
 	return t.Run(ctx)
+}
+
+// open opens what computes, on all ranks with rank 0's configuration.
+func (j *job) open(cfg *train.Config) (backend.Backend, error) {
+	if err := dist.Tell(j.ranks, cfg); err != nil {
+		return nil, err
+	}
+	b, err := openBackend(j.backend, j.ranks.threads(j.threads), cfg.Exact)
+	return b, dist.Agree(j.ranks, err)
+}
+
+// follow trains as another rank than the first, which has the run's folder.
+func (j *job) follow(c *cobra.Command) error {
+	if err := dist.Agree(j.ranks, nil); err != nil {
+		return err
+	}
+	cfg := new(train.Config)
+	b, err := j.open(cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = b.Close() }() // its memory is this process's
+	return train.Follow(c.Context(), b, cfg, train.Options{Comm: j.ranks})
 }
 
 // guarded is a writer that calls a function when its reader has gone away. A full disk is no reason to end: that passes.

@@ -21,6 +21,10 @@ type stepLine struct {
 	ETAS       run.Float `json:"eta_s"`
 	Backend    string    `json:"backend"`
 	Device     string    `json:"device"`
+
+	Ranks     int            `json:"ranks"` // processes that share each batch
+	CommShare run.Float      `json:"comm_share,omitempty"`
+	PerRank   []run.RankWork `json:"per_rank,omitempty"`
 }
 
 // jsonEvents prints an object a step, and on errs what a person should know.
@@ -33,7 +37,9 @@ func jsonEvents(w, errs io.Writer) func(run.Event) {
 			start = *e.Start
 		case e.Metrics != nil:
 			m := e.Metrics
-			_ = enc.Encode(stepLine{e.Step, m.Loss, m.LossEMA, m.LR, m.GradNorm, m.ImagesPerS, m.ETAS, start.Backend, start.Device}) // w sees to errors
+			_ = enc.Encode(stepLine{
+				e.Step, m.Loss, m.LossEMA, m.LR, m.GradNorm, m.ImagesPerS, m.ETAS, start.Backend, start.Device, max(1, m.Ranks), m.CommShare, m.PerRank,
+			}) // w sees to errors
 		case e.Checkpoint != nil && e.Checkpoint.Error != "":
 			fmt.Fprintf(errs, "step %d: no checkpoint: %s\n", e.Step, e.Checkpoint.Error)
 		case e.Log != nil && e.Log.Level != "info":
@@ -55,14 +61,22 @@ func plainEvents(w, errs io.Writer, often time.Duration) func(run.Event) {
 			fmt.Fprintf(w, "%s: %d images of %dx%d (%s), batch %d, %.2f M parameters, %.3f GMAC an image, T=%d %s\n",
 				s.Name, s.Images, s.Size, s.Size, s.Data, s.Batch, float64(s.Parameters)/1e6, float64(s.MACs)/1e9, s.T, s.Schedule)
 			fmt.Fprintf(w, "on %s %s, %s of memory planned\n", s.Backend, s.Device, model.Bytes(s.PlanBytes))
+			for i, r := range s.Ranks {
+				fmt.Fprintf(w, "rank %d of %d: on %s, %s, %d images of each batch, %s planned, %s free\n",
+					i, len(s.Ranks), r.Host, r.Device, r.Images, model.Bytes(r.PlanBytes), model.Bytes(r.FreeBytes))
+			}
 		case e.Metrics != nil:
 			if e.Step > 3 && time.Since(last) < often && e.Step != total {
 				return
 			}
 			last = time.Now()
 			m := e.Metrics
-			fmt.Fprintf(w, "step %d/%d  loss %.4f  ema %.4f  lr %.2g  grad %.3f  %.1f img/s  %s left\n",
-				e.Step, total, m.Loss, m.LossEMA, m.LR, m.GradNorm, m.ImagesPerS, duration(float64(m.ETAS)))
+			together := ""
+			if m.Ranks > 1 {
+				together = fmt.Sprintf("  %d ranks, %.0f%% waiting", m.Ranks, 100*m.CommShare)
+			}
+			fmt.Fprintf(w, "step %d/%d  loss %.4f  ema %.4f  lr %.2g  grad %.3f  %.1f img/s  %s left%s\n",
+				e.Step, total, m.Loss, m.LossEMA, m.LR, m.GradNorm, m.ImagesPerS, duration(float64(m.ETAS)), together)
 		case e.Edit != nil:
 			fmt.Fprintf(w, "step %d: %s\n", e.Step, e.Edit)
 		case e.Preview != nil:

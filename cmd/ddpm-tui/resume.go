@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
 
@@ -24,14 +25,32 @@ What else the run's numbers depend on stays as it was.`,
 	c.Flags().BoolVar(&j.isDetached, detachedFlag, false, "train for the screen that started this")
 	_ = c.Flags().MarkHidden(detachedFlag) // it is there
 	c.RunE = func(c *cobra.Command, a []string) error {
-		if err := j.check(c); err != nil {
-			return usageError{err}
-		}
-		folder, err := run.Open(a[0])
-		if err != nil {
-			return err
-		}
-		return j.start(c, folder)
+		return j.ranks.together(c, func() error {
+			err := j.check(c)
+			if err != nil {
+				err = usageError{err}
+			}
+			if err := dist.Agree(j.ranks, err); err != nil {
+				return err
+			}
+			return j.resume(c, a[0])
+		})
 	}
 	return c
+}
+
+// resume goes on with the run in dir, which only rank 0 needs to see.
+func (j *job) resume(c *cobra.Command, dir string) error {
+	if err := j.ranks.same(map[string]any{"--steps": j.steps, "--keep": j.keep, "--checkpoint-every": j.every, "edit": j.edit.edit}); err != nil {
+		return err
+	}
+	var folder *run.Folder
+	var err error
+	if j.ranks.Rank() == 0 {
+		folder, err = run.Open(dir)
+	}
+	if err := dist.Agree(j.ranks, err); err != nil {
+		return err
+	}
+	return j.start(c, folder)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
 )
@@ -46,16 +47,53 @@ same as resume.`,
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of weights, noise and order")
 	f.exact = exactFlag(c)
 	f.flags(fl)
-	c.RunE = func(c *cobra.Command, a []string) error { return f.train(c, a) }
+	c.RunE = func(c *cobra.Command, a []string) error {
+		return f.ranks.together(c, func() error { return f.train(c, a) })
+	}
 	return c
 }
 
 // train opens or makes the run and trains it.
 func (f *trainFlags) train(c *cobra.Command, a []string) error {
-	if err := f.check(c); err != nil {
-		return usageError{err}
+	err := f.check(c)
+	if err != nil {
+		err = usageError{err}
 	}
-	if f.run != "" && run.IsRun(f.run) {
+	if err := dist.Agree(f.ranks, err); err != nil {
+		return err
+	}
+	goesOn := f.run != "" && run.IsRun(f.run)
+	if err := dist.Tell(f.ranks, &goesOn); err != nil { // the others may not see rank 0's folder
+		return err
+	}
+	if goesOn {
+		return f.goOn(c, a)
+	}
+	cfg, err := f.configure(c, first(a))
+	if err := dist.Agree(f.ranks, err); err != nil {
+		return err
+	}
+	if err := f.ranks.same(cfg); err != nil {
+		return err
+	}
+	dir := f.run
+	if dir == "" {
+		dir = newRunDir(cfg.Preset)
+	}
+	var folder *run.Folder
+	if f.ranks.Rank() == 0 {
+		folder, err = run.Create(dir, cfg)
+	}
+	if err := dist.Agree(f.ranks, err); err != nil {
+		return err
+	}
+	f.created = true
+	return f.start(c, folder)
+}
+
+// goOn trains a run that is there.
+func (f *trainFlags) goOn(c *cobra.Command, a []string) error {
+	check := func() error {
 		for _, name := range []string{"preset", "config", "batch", "size", "seed", "exact"} {
 			if c.Flags().Changed(name) {
 				return usageError{fmt.Errorf("%s holds a run already, whose configuration stays: leave --%s out, or choose another --run", f.run, name)}
@@ -64,26 +102,12 @@ func (f *trainFlags) train(c *cobra.Command, a []string) error {
 		if len(a) > 0 {
 			return usageError{fmt.Errorf("%s holds a run already, which knows its images: leave DATA out, or choose another --run", f.run)}
 		}
-		folder, err := run.Open(f.run)
-		if err != nil {
-			return err
-		}
-		return f.start(c, folder)
+		return nil
 	}
-	cfg, err := f.configure(c, first(a))
-	if err != nil {
+	if err := dist.Agree(f.ranks, check()); err != nil {
 		return err
 	}
-	dir := f.run
-	if dir == "" {
-		dir = newRunDir(cfg.Preset)
-	}
-	folder, err := run.Create(dir, cfg)
-	if err != nil {
-		return err
-	}
-	f.created = true
-	return f.start(c, folder)
+	return f.resume(c, f.run)
 }
 
 // configure is a new run's configuration: preset or file, then flags.

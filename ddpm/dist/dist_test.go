@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
 
 // exercise calls everything that a Comm has, as one of its ranks, and says what is wrong.
@@ -273,5 +275,91 @@ func TestThisProcessIsAlive(t *testing.T) {
 	}
 	if p.PID = 1 << 30; p.Space != "" && p.alive() {
 		t.Error("a process that cannot be is alive")
+	}
+}
+
+// each calls f as every one of n ranks and returns what they return.
+func each(n int, f func(c Comm) error) []error {
+	errs := make([]error, n)
+	var wait sync.WaitGroup
+	for r, c := range Threads(n) {
+		wait.Go(func() { errs[r] = f(c) })
+	}
+	wait.Wait()
+	return errs
+}
+
+// An error of any rank is one of all: rank 0's has all of them in it, and the fault of the first.
+func TestAgree(t *testing.T) {
+	full := &run.DiskError{Err: errors.New("full")}
+	for _, c := range []struct {
+		name  string
+		errs  [3]error
+		wants []string
+		fault *run.Fault
+	}{
+		{"none", [3]error{}, nil, nil},
+		{"rank 0's", [3]error{full, nil, nil}, []string{"make room"}, &run.FaultDisk},
+		{"another's", [3]error{nil, nil, full}, []string{"rank 2", "make room"}, &run.FaultDisk},
+		{"two", [3]error{nil, errors.New("no"), full}, []string{"rank 1", "no", "rank 2"}, &run.FaultDisk},
+		{"all alike", [3]error{full, full, full}, []string{"make room"}, &run.FaultDisk},
+	} {
+		for r, err := range each(3, func(comm Comm) error { return Agree(comm, c.errs[comm.Rank()]) }) {
+			if (err != nil) != (c.wants != nil) {
+				t.Errorf("%s: rank %d returns %v", c.name, r, err)
+				continue
+			}
+			if err != nil && (!errors.As(err, new(*AgreedError)) || run.FaultOf(err) != c.fault) {
+				t.Errorf("%s: rank %d returns %v with fault %v", c.name, r, err, run.FaultOf(err))
+			}
+			for _, want := range c.wants {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%s: rank %d returns %q, which lacks %q", c.name, r, err, want)
+				}
+			}
+			if own := c.errs[0]; own != nil && r == 0 && !errors.Is(err, own) {
+				t.Errorf("%s: rank 0 has lost its error: %v", c.name, err)
+			}
+		}
+	}
+	if err := Agree(Alone, full); err != error(full) {
+		t.Errorf("one alone returns %v", err)
+	}
+}
+
+func TestSame(t *testing.T) {
+	type config struct {
+		Batch int            `json:"batch"`
+		Net   map[string]any `json:"net"`
+	}
+	for _, c := range []struct {
+		name   string
+		change func(v *config)
+		want   string
+	}{
+		{"nothing", func(*config) {}, ""},
+		{"a number", func(v *config) { v.Batch = 64 }, "has batch 64, rank 0 32"},
+		{"inside", func(v *config) { v.Net["layers"] = 3 }, "has net.layers 3, rank 0 2"},
+		{"one more", func(v *config) { v.Net["bias"] = true }, "has net.bias true, rank 0 none"},
+	} {
+		for r, err := range each(3, func(comm Comm) error {
+			v := &config{32, map[string]any{"layers": 2}}
+			if comm.Rank() == 1 {
+				c.change(v)
+			}
+			facts, err := FactsOf(v)
+			if err != nil {
+				return err
+			}
+			return Same(comm, facts)
+		}) {
+			switch {
+			case c.want == "" && err == nil:
+			case c.want == "" || err == nil:
+				t.Errorf("%s: rank %d returns %v", c.name, r, err)
+			case !strings.Contains(err.Error(), "rank 1") || !strings.Contains(err.Error(), c.want) || run.FaultOf(err) != &run.FaultDiffer:
+				t.Errorf("%s: rank %d returns %v with fault %v", c.name, r, err, run.FaultOf(err))
+			}
+		}
 	}
 }

@@ -50,6 +50,9 @@ var self = sync.OnceValue(func() Peer {
 	return p
 })
 
+// Here names this host and process.
+func Here() (host string, pid int) { return self().Host, self().PID }
+
 // alive reports whether the process is there. One that cannot be seen from here counts as alive.
 func (p Peer) alive() bool {
 	if here := self(); p.Space == "" || p.Space != here.Space {

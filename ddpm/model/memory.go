@@ -109,6 +109,9 @@ func Bytes(n int64) string {
 // Word is an element of a buffer that the host writes or reads.
 type Word interface{ ~float32 | ~uint32 | ~uint8 }
 
+// BytesOf is the memory of v.
+func BytesOf[E Word](v []E) []byte { return bytesOf(v) }
+
 func bytesOf[E Word](v []E) []byte {
 	if len(v) == 0 {
 		return nil

@@ -45,12 +45,23 @@ type Start struct {
 	Seed       uint64 `json:"seed"`
 	Backend    string `json:"backend"`
 	Device     string `json:"device"`
-	PlanBytes  int64  `json:"plan_bytes"` // memory planned for the run, all buffers
+	PlanBytes  int64  `json:"plan_bytes"`      // memory planned for the run, all buffers
+	Ranks      []Rank `json:"ranks,omitempty"` // the processes that share each batch, if there is more than one
 
 	// What edits can change, as it is at this start.
 	LR       Float `json:"lr"`        // before warm-up
 	EMADecay Float `json:"ema_decay"` // at most
 	PreviewS Float `json:"preview_s"` // seconds between previews
+}
+
+// A Rank is one of the processes that share each batch.
+type Rank struct {
+	Host      string `json:"host"`
+	Device    string `json:"device"`
+	Images    int    `json:"images"` // of each batch
+	PlanBytes int64  `json:"plan_bytes"`
+	FreeBytes int64  `json:"free_bytes"`      // what there was of memory before
+	Short     bool   `json:"short,omitempty"` // that is too little
 }
 
 // Metrics is what one training step reports.
@@ -66,6 +77,17 @@ type Metrics struct {
 	EMADecay   Float `json:"ema_decay"`
 	// Buckets is the running mean of the loss by timestep, Buckets[i] over t in [i T/len, (i+1) T/len); NaN where none was drawn yet.
 	Buckets []Float `json:"buckets,omitempty"`
+	// With more than one rank: how many, the share of the step that rank 0 waited for sums, and now and then what each rank did.
+	Ranks     int        `json:"ranks,omitempty"`
+	CommShare Float      `json:"comm_share,omitempty"`
+	PerRank   []RankWork `json:"per_rank,omitempty"`
+}
+
+// RankWork is what one rank did since the last event that has it.
+type RankWork struct {
+	ImagesPerS Float `json:"images_per_s"` // while it computed
+	CommShare  Float `json:"comm_share"`   // of its time, waiting for sums
+	Hidden     Float `json:"hidden"`       // share of the time of all sums that went by while it computed
 }
 
 // Preview says that a picture was made. The files are PNGs, relative to the run folder.

@@ -62,6 +62,10 @@ var (
 		"rank", "a rank killed, its host gone, or it failed (more than one process)", "the job ends within seconds, the rank named; resume goes on from the last checkpoint, with any number of ranks",
 		10, KindEnd, "the job cannot go on without it",
 	}
+	FaultDiffer = Fault{
+		"ranks-differ", "a rank with other images, configuration or program", "refused before step 1, the rank and what differs named",
+		11, KindEnd, "the ranks differ",
+	}
 	FaultDamage = Fault{
 		"damaged", "damaged checkpoint", "named, the one before it is used",
 		0, KindLog, "damaged",
@@ -72,7 +76,7 @@ var (
 func Faults() []*Fault {
 	return []*Fault{
 		&FaultNotFinite, &FaultOverflow, &FaultDisk, &FaultDevice, &FaultMemory, &FaultBusy, &FaultStale, &FaultSignal, &FaultClock,
-		&FaultData, &FaultNewer, &FaultRank, &FaultDamage,
+		&FaultData, &FaultNewer, &FaultRank, &FaultDiffer, &FaultDamage,
 	}
 }
 

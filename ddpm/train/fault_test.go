@@ -43,12 +43,17 @@ func newBench(t *testing.T, steps int64) *bench {
 	return &bench{t: t, config: c, folder: f}
 }
 
+// madeUp are the images of a bench.
+func madeUp() *data.Set {
+	return &data.Set{Name: "made up", N: 7, Size: 8, Channels: 3, Pixels: pictures(7), Hash: "made up"}
+}
+
 // train trains until the end, on a backend.
 func (x *bench) train(ctx context.Context, b backend.Backend) error {
 	x.t.Helper()
 	var trainer *Trainer
 	o := x.options
-	o.Set = &data.Set{Name: "made up", N: 7, Size: 8, Channels: 3, Pixels: pictures(7), Hash: "made up"}
+	o.Set = madeUp()
 	o.OnEvent = func(e run.Event) {
 		x.events = append(x.events, e)
 		if x.on != nil && trainer != nil {

@@ -13,6 +13,9 @@ import (
 func (t *Trainer) Run(ctx context.Context) error {
 	err := t.loop(ctx)
 	done := t.Step.Done >= t.Config.Steps
+	if err == nil && !done {
+		err = t.team.begin(t.Step, wordStop)
+	}
 	switch {
 	case err == nil:
 		err = t.saveLast(ctx, done)
@@ -53,7 +56,13 @@ func (t *Trainer) loop(ctx context.Context) error {
 		}
 		t.setState("running")
 		start := time.Now()
+		if err := t.team.begin(t.Step, wordStep); err != nil {
+			return err
+		}
 		r, err := t.Step.Run(context.WithoutCancel(ctx))
+		if run.FaultOf(err) != nil { // another rank's
+			return err
+		}
 		if err != nil {
 			return &DeviceError{Step: t.Step.Done + 1, Device: t.device(), Err: err}
 		}
@@ -61,6 +70,9 @@ func (t *Trainer) loop(ctx context.Context) error {
 			return t.notFinite(r)
 		}
 		t.report(r, time.Since(start))
+		if r.Stop {
+			return nil
+		}
 		if t.saveDue() {
 			t.saveAndSay()
 		}

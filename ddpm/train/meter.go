@@ -71,6 +71,13 @@ func (t *Trainer) report(r *Result, d time.Duration) {
 	if t.Step.Done%bucketsEvery == 0 {
 		m.Buckets = t.byTimestep()
 	}
+	if ranks := t.team.Size(); ranks > 1 {
+		t.team.add(r.Reports)
+		m.Ranks, m.CommShare = ranks, run.Float(t.team.share)
+		if t.Step.Done%bucketsEvery == 0 {
+			m.PerRank = t.team.take(t.Step.imagesOf)
+		}
+	}
 	t.emit(run.Event{Kind: run.KindStep, Metrics: m})
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
 
@@ -14,6 +15,7 @@ type NotFiniteError struct {
 	Step           int64 // the step, from 1
 	Loss, GradNorm float64
 	First          *BadValue // nil where it could not be found out
+	Rank           int       // whose part of the batch First is in
 }
 
 // A BadValue is where the first value that is not finite came from.
@@ -27,6 +29,9 @@ func (e *NotFiniteError) Error() string {
 	first := ""
 	if b := e.First; b != nil {
 		first = fmt.Sprintf("; the first bad value is %v, of %s at %s (%d of %d values)", b.Value, b.Op, b.Label, b.Bad, b.Of)
+		if e.Rank > 0 {
+			first += fmt.Sprintf(" on rank %d", e.Rank)
+		}
 	}
 	return fmt.Sprintf("step %d: loss %v, gradient norm %v: not a finite number%s; the run stops at step %d: resume it with a lower learning rate (resume --lr), or start anew",
 		e.Step, e.Loss, e.GradNorm, first, e.Step-1)
@@ -61,7 +66,13 @@ func (t *Trainer) notFinite(r *Result) error {
 	if err != nil {
 		t.logf("warn", "the step could not be replayed to find the first bad value: %v", err)
 	}
-	e.First = first
+	var broken error
+	if e.First, e.Rank, broken = t.team.badOnRank(first); broken != nil {
+		return errors.Join(e, broken)
+	}
+	if t.team.Size() > 1 {
+		return errors.Join(&dist.AgreedError{Err: e}, t.Step.setDone(before))
+	}
 	return errors.Join(e, t.Step.setDone(before))
 }
 

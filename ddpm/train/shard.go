@@ -31,7 +31,8 @@ type shard struct {
 	Work     Work                 // of the last step
 }
 
-// What a step sums over the ranks besides the gradients, in floats. Behind it come each sample's loss and its timestep.
+// What a step sums over the ranks besides the gradients, in floats. Behind it come each sample's loss, its timestep, and what each rank
+// reports of the step before (see team.go).
 const (
 	sumLoss = iota
 	sumStop // how many ranks were asked to stop
@@ -70,6 +71,13 @@ func newShard(c *Config, comm dist.Comm) (shard, error) {
 	}
 	begin, end := dist.Share(micro, comm.Rank(), comm.Size())
 	return shard{comm: comm, first: begin, n: end - begin}, nil
+}
+
+// imagesOf is how many images of a whole batch a rank computes.
+func (s *Step) imagesOf(rank int) int {
+	K := s.Config.micro()
+	begin, end := dist.Share(s.Config.Batch/K, rank, s.comm.Size())
+	return (end - begin) * K
 }
 
 // weight is what the mean over this shard counts in that over the whole micro-batch.
@@ -131,7 +139,7 @@ func (s *Step) bind(es []backend.Executable) {
 		return
 	}
 	s.parts = es
-	s.sums = make([]float32, sumSamples+2*s.Config.Batch)
+	s.sums = make([]float32, sumSamples+2*s.Config.Batch+rankFloats*s.comm.Size())
 	if s.grads = s.Memory.Map(bufGrads); s.grads != nil {
 		s.mapped = true
 	} else {
@@ -208,10 +216,11 @@ func (s *Step) runShared(ctx context.Context) (*Result, error) {
 	B := s.Config.Batch
 	r.SampleLoss, r.Stop = s.sums[sumSamples:sumSamples+B], s.sums[sumStop] > 0
 	r.T = make([]int, B)
-	for i, t := range s.sums[sumSamples+B:] {
+	for i, t := range s.sums[sumSamples+B : sumSamples+2*B] {
 		r.T[i] = int(t)
 	}
-	return r, nil
+	r.Reports = s.sums[sumSamples+2*B:]
+	return r, diverged(s.Done-1, r.Reports)
 }
 
 // gatherSamples puts this shard's part of the loss and of what is known of each sample into the sums, and zeros for what others do.
@@ -225,6 +234,7 @@ func (s *Step) gatherSamples() error {
 		s.sums[sumStop] = 1
 	}
 	B, K := s.Config.Batch, s.Config.micro()
+	s.Work.report(s.sums[sumSamples+2*B+rankFloats*s.comm.Rank():], s.metrics[metNorm])
 	losses, ts := s.metrics[metSamples:metSamples+K*s.n], s.metrics[metSamples+K*s.n:]
 	for i := range losses {
 		at := sumSamples + i/s.n*(B/K) + s.first + i%s.n

@@ -390,6 +390,7 @@ type Result struct {
 	SampleLoss                   []float32 // [B]
 	T                            []int     // [B], each sample's timestep
 	Stop                         bool      // a rank was asked to stop
+	Reports                      []float32 // [ranks,rankFloats], of the step before
 }
 
 // Bad reports whether the step met a number that is not finite; the weights are then as before it.

@@ -25,6 +25,7 @@ type Trainer struct {
 	o       Options
 	journal
 
+	team      team
 	commands  chan run.Command
 	paused    bool
 	previewAt time.Time // of the next one
@@ -46,12 +47,16 @@ type Options struct {
 	Notes           []run.Log                      // what there is to say at the start
 	Edit            run.Edit                       // to make before the first step
 	AllowDataChange bool                           // go on although the images are not those of the start
+	Comm            dist.Comm                      // the ranks that share each batch, of which this is the first; nil for one process alone
 }
 
 // New prepares a run in folder, whose lock the caller holds: loads the images, plans the memory, loads the latest checkpoint if
 // there is one. It emits events from the start; also that it failed, or that ctx asked for the end before there was a first step.
 func New(ctx context.Context, b backend.Backend, c *Config, folder *run.Folder, o Options) (*Trainer, error) {
-	t := &Trainer{Config: c, folder: folder, backend: b.Info(), o: o, commands: make(chan run.Command, 16), saving: saving{saved: -1}}
+	t := &Trainer{Config: c, folder: folder, backend: b.Info(), o: o, commands: make(chan run.Command, 16), saving: saving{saved: -1}, team: team{Comm: dist.Alone}}
+	if o.Comm != nil {
+		t.team.Comm = o.Comm
+	}
 	t.journal.o, t.journal.started = &t.o, time.Now()
 	var err error
 	var repaired string
@@ -83,35 +88,36 @@ func New(ctx context.Context, b backend.Backend, c *Config, folder *run.Folder, 
 }
 
 func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
-	if err := t.loadImages(ctx); err != nil {
-		return err
-	}
+	err := t.loadImages(ctx)
 	c, set := t.Config, t.Set
-	n, err := c.images(set.N)
+	n := 0
+	if err == nil {
+		n, err = c.images(set.N)
+	}
+	if err := dist.Agree(t.team, err); err != nil {
+		return err
+	}
+	if err := t.team.sameImages(set); err != nil {
+		return err
+	}
+	step, err := NewStep(b, c, set.Pixels[:n*set.Size*set.Size*set.Channels], n, t.team.Comm)
+	if err == nil {
+		t.Step, t.done = step, &step.Done
+	}
+	ranks, err := t.team.muster(t.backend, step, err)
 	if err != nil {
 		return err
 	}
-	step, err := NewStep(b, c, set.Pixels[:n*set.Size*set.Size*set.Channels], n, dist.Alone)
-	if err != nil {
+	if err := dist.Agree(t.team, t.goOn()); err != nil {
 		return err
 	}
-	t.Step, t.done = step, &step.Done
-	if err := t.resume(); err != nil {
+	if err := t.team.spread(step); err != nil {
 		return err
-	}
-	t.base = *c
-	if err := t.restoreEdits(); err != nil {
-		return err
-	}
-	if !t.o.Edit.Empty() {
-		if err := t.edit(t.o.Edit); err != nil {
-			return err
-		}
 	}
 	t.emit(run.Event{Kind: run.KindStart, Start: &run.Start{
 		Name: t.folder.Name(), Preset: c.Preset, Data: set.Name, Images: n, Size: set.Size, Channels: set.Channels, Batch: c.Batch, Steps: c.Steps,
 		T: c.Schedule.T, Schedule: c.Schedule.Kind, Parameters: step.Params.Count(), MACs: nn.MACs(c.UNet), Seed: c.Seed,
-		Backend: t.backend.Backend, Device: t.device(), PlanBytes: step.Bytes,
+		Backend: t.backend.Backend, Device: t.device(), PlanBytes: step.Bytes, Ranks: ranks,
 		LR: run.Float(c.Optimizer.LR), EMADecay: run.Float(c.EMA.Decay), PreviewS: run.Float(c.Preview.Seconds),
 	}})
 	if step.Done >= c.Steps {
@@ -123,8 +129,24 @@ func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
 	return nil
 }
 
-func (t *Trainer) device() string {
-	i := t.backend
+// goOn loads the latest checkpoint, if there is one, and makes the edits up to it.
+func (t *Trainer) goOn() error {
+	if err := t.resume(); err != nil {
+		return err
+	}
+	t.base = *t.Config
+	if err := t.restoreEdits(); err != nil {
+		return err
+	}
+	if t.o.Edit.Empty() {
+		return nil
+	}
+	return t.edit(t.o.Edit)
+}
+
+func (t *Trainer) device() string { return device(t.backend) }
+
+func device(i backend.Info) string {
 	if i.ISA != "" {
 		return fmt.Sprintf("%s (%s, %d threads)", i.Device, i.ISA, i.Threads)
 	}
