@@ -49,6 +49,8 @@ type Timing struct {
 	Step  *Step
 	Calls int
 	Total time.Duration
+	At    time.Duration // when its last call began, since that replay did
+	Last  time.Duration // how long that call took
 }
 
 // ErrUnsupported says that a backend has no kernel for an op.
@@ -69,6 +71,11 @@ type (
 	Mapped interface{ Map() []byte }
 	// A Timer can time each step, at a small cost.
 	Timer interface{ SetTiming(on bool) }
+	// A Roof is a backend that can measure what its device can do at most: FLOP/s of multiply-adds, and bytes/s of memory read
+	// and written in order.
+	Roof interface {
+		Roof() (flops, bytes float64)
+	}
 	// An Inspector can run its program once and call look after each step, while what the step wrote is still there. It ends with
 	// the first error.
 	Inspector interface {

@@ -73,7 +73,7 @@ func prepareAttention(c *call) func() {
 	per := headScratch(c.Backend, c.step, false)
 	task := func(worker, i int) {
 		packed, at := c.scratch[worker*per:][:per], c.head(q, i, d)
-		packRows(packed, ptr(k.p, at), d, L, C, c.tile.NR, c.tile.NR*d)
+		c.packRows(packed, ptr(k.p, at), d, L, C, c.tile.NR, c.tile.NR*d)
 		c.matmul(worker, L, L, d, ptr(q.p, at), C, packed, &p[i*L*L], L)
 		for r := range L {
 			c.vec.SoftmaxRow(p[(i*L+r)*L:][:L], scale)
@@ -96,7 +96,7 @@ func prepareAttentionGrad(c *call) func() {
 	task := func(worker, i int) {
 		ds := c.scratch[worker*per:][:L*L]
 		packed, at := c.scratch[worker*per+L*L+c.tile.MR:(worker+1)*per], c.head(q, i, d)
-		packRows(packed, ptr(v.p, at), d, L, C, c.tile.NR, c.tile.NR*d)
+		c.packRows(packed, ptr(v.p, at), d, L, C, c.tile.NR, c.tile.NR*d)
 		c.matmul(worker, L, L, d, ptr(do.p, at), C, packed, &ds[0], L)
 		for r := range L {
 			row := ds[r*L:][:L]

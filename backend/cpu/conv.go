@@ -103,14 +103,14 @@ func prepareConv(c *call) func() {
 			p.taps = append(p.taps, kh*x.rows+kw*x.pixs)
 		}
 	}
-	p.split(c.tile.MR)
+	p.split(c.Backend)
 	if !c.in[2].absent() {
 		p.bias = bias
 	}
 	// B[tap, i, o] = w[o, tap, i]
 	pack := func(_, panel int) {
 		for t := range taps {
-			packRows(packed[(panel*taps+t)*I*nr:], ptr((*float32)(w.p), panel*nr*taps*I+t*I), I, min(nr, O-panel*nr), taps*I, nr, 0)
+			c.packRows(packed[(panel*taps+t)*I*nr:], ptr((*float32)(w.p), panel*nr*taps*I+t*I), I, min(nr, O-panel*nr), taps*I, nr, 0)
 		}
 		if p.bias != nil {
 			row := bias[panel*nr:][:nr]
@@ -156,7 +156,7 @@ func prepareConvData(c *call) func() {
 				}
 			}
 			p.b, packed = cut(packed, c.packed(I, len(p.taps), O))
-			p.split(c.tile.MR)
+			p.split(c.Backend)
 			b := p.b
 			packs = append(packs, func(panel int) { // B[tap, o, i] = w[o, tap, i]
 				for t, from := range at {

@@ -16,7 +16,7 @@ import (
 func BenchmarkConv3x3(b *testing.B) {
 	for _, op := range []string{"conv2d", "conv2d_data", "conv2d_weight"} {
 		for _, c := range []conv3x3{
-			{16, 64, 64, 64, 64}, {16, 32, 32, 128, 128}, {16, 16, 16, 256, 256}, {16, 8, 8, 512, 512},
+			{64, 32, 32, 32, 32}, {64, 16, 16, 192, 64}, {64, 8, 8, 128, 128}, {16, 64, 64, 64, 64}, {16, 32, 32, 128, 128}, {16, 16, 16, 256, 256}, {16, 8, 8, 512, 512},
 		} {
 			for _, exact := range []bool{true, false} {
 				b.Run(fmt.Sprintf("%s/%v/exact=%v", op, c, exact), func(b *testing.B) {

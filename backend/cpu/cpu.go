@@ -198,9 +198,12 @@ func (e *executable) Run(ctx context.Context, times int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		var began, start time.Time
+		if e.timed {
+			began = time.Now()
+		}
 		for i := range e.steps {
 			s := &e.steps[i]
-			var start time.Time
 			if e.timed {
 				start = time.Now()
 			}
@@ -209,8 +212,10 @@ func (e *executable) Run(ctx context.Context, times int) error {
 			}
 			s.run()
 			if e.timed {
-				e.timings[i].Calls++
-				e.timings[i].Total += time.Since(start)
+				t := &e.timings[i]
+				t.At, t.Last = start.Sub(began), time.Since(start)
+				t.Calls++
+				t.Total += t.Last
 			}
 		}
 	}

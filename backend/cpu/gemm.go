@@ -18,6 +18,7 @@ type product struct {
 	b                []float32 // [cols/NR][taps][kc][NR], zeros behind the last column
 	bias             []float32 // [cols/NR][NR], or nil
 	perBlock, blocks int       // rows of C a task works on, and how many such blocks
+	group            int       // panels of columns a task works on
 }
 
 // ceil is a/b rounded up.
@@ -29,21 +30,37 @@ func (b *Backend) panels(cols int) int { return ceil(cols, b.tile.NR) }
 // packed is the size of product.b in floats.
 func (b *Backend) packed(cols, taps, kc int) int { return b.panels(cols) * b.tile.NR * taps * kc }
 
-// split sets the blocks of rows that tasks take.
-func (p *product) split(mr int) {
-	rows := p.n * p.h * p.w
-	p.perBlock = min(64*mr, max(ceil(rows, 8*mr)*mr, mr))
+// A task's share of A should stay in the first-level cache and be read by all panels, if all of B stays in the second.
+const (
+	blockFloats = 8 << 10
+	sharedPanel = 128 << 10
+)
+
+// split cuts the product into tasks.
+func (p *product) split(b *Backend) {
+	mr, rows, depth := b.tile.MR, p.n*p.h*p.w, max(1, len(p.taps)*p.kc)
+	if p.group = 1; depth*p.cols <= sharedPanel {
+		p.group = b.panels(p.cols)
+		p.perBlock = max(blockFloats/depth/mr, 4) * mr
+	} else {
+		p.perBlock = 64 * mr
+	}
+	p.perBlock = min(p.perBlock, max(ceil(rows, 8*mr)*mr, mr))
 	p.blocks = ceil(rows, p.perBlock)
 }
 
-// tasks is how many tasks cover the product: one a block of rows and panel of columns.
-func (p *product) tasks(b *Backend) int { return p.blocks * b.panels(p.cols) }
+// groups is how many tasks share the columns.
+func (p *product) groups(b *Backend) int { return ceil(b.panels(p.cols), p.group) }
 
-// task computes one block of rows for one panel of columns.
+// tasks is how many tasks cover the product: one a block of rows and group of panels.
+func (p *product) tasks(b *Backend) int { return p.blocks * p.groups(b) }
+
+// task computes one block of rows for one group of panels.
 func (p *product) task(b *Backend, worker, task int) {
-	panels := b.panels(p.cols)
-	block, panel := task/panels, task%panels
-	p.rows(b, worker, block*p.perBlock, min((block+1)*p.perBlock, p.n*p.h*p.w), panel)
+	block, group := task/p.groups(b), task%p.groups(b)
+	for panel := group * p.group; panel < min((group+1)*p.group, b.panels(p.cols)); panel++ {
+		p.rows(b, worker, block*p.perBlock, min((block+1)*p.perBlock, p.n*p.h*p.w), panel)
+	}
 }
 
 // rows computes the rows [from, to) of one panel.
@@ -129,18 +146,13 @@ func packColumns(dst []float32, src *float32, kc, cols, ld, nr, stride int) {
 }
 
 // packRows packs B[k, j] = src[j*ld + k], k < kc, j < cols (a transpose), likewise.
-func packRows(dst []float32, src *float32, kc, cols, ld, nr, stride int) {
+func (b *Backend) packRows(dst []float32, src *float32, kc, cols, ld, nr, stride int) {
 	for j := 0; j < cols; j += nr {
 		n := min(nr, cols-j)
 		panel := dst[j/nr*stride:][: kc*nr : kc*nr]
 		if n < nr {
 			clear(panel)
 		}
-		for i := range n {
-			row := at(src, (j+i)*ld, kc)
-			for k, v := range row {
-				panel[k*nr+i] = v
-			}
-		}
+		b.vec.Transpose(panel, nr, at(src, j*ld, (n-1)*ld+kc), ld, n, kc)
 	}
 }

@@ -22,6 +22,7 @@ func (b *Backend) NewBuffer(bytes int) (backend.Buffer, error) {
 		return nil, fmt.Errorf("cpu: a buffer of %d bytes", bytes)
 	}
 	raw := make([]byte, bytes+slack+64)
+	hugePages(raw)
 	skip := int(-uintptr(unsafe.Pointer(&raw[0])) & 63)
 	return &buffer{raw[skip : skip+bytes+slack], bytes}, nil
 }
@@ -91,6 +92,9 @@ func (t tensor) image() image {
 func at(p *float32, k, n int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(p), k*4)), n)
 }
+
+// floats is the memory from p on.
+func floats(p *float32, n int) []float32 { return unsafe.Slice(p, n) }
 
 func ptr(p *float32, k int) *float32 { return (*float32)(unsafe.Add(unsafe.Pointer(p), k*4)) }
 

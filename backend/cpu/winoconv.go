@@ -166,7 +166,7 @@ func (r *winoRun) transformKernel(worker, panel, from, at int) {
 		a.DstNext, a.N, a.Count = r.nr, cols, n
 	} else {
 		for tap := range 9 {
-			packRows(mem.raw[tap*n*r.nr:], ptr(r.w, (panel*r.nr*9+tap)*r.in+from), n, cols, 9*r.in, r.nr, 0)
+			r.c.packRows(mem.raw[tap*n*r.nr:], ptr(r.w, (panel*r.nr*9+tap)*r.in+from), n, cols, 9*r.in, r.nr, 0)
 		}
 		a.Src, a.SrcRow, a.SrcCol, a.N, a.Count = &mem.raw[0], 3*n*r.nr, n*r.nr, n*r.nr, 1
 	}

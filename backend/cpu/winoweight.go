@@ -8,23 +8,28 @@ import (
 // winoWeight is the shape of a weight gradient in the transposed form of Winograd's algorithm: for each plane, the sum over all
 // tiles of the transformed dy, [out], times the transformed patch of x, [in]; the sums, transformed, are the gradient.
 //
-// It goes over the tiles a chunk at a time: all workers transform the chunk, and then add its products to the sums, each to
-// tiles of its own, in the order of the chunks.
+// A task has a block of input and a block of output channels, and a share of the tiles. It transforms a few tiles, adds their
+// products to its sums, and so on; all of that stays in the second-level cache. At the end it transforms the sums. With more
+// than one share the results, which are a quarter of the sums, are added up in order.
 type winoWeight struct {
-	tiles                  winoTiles
-	in, out                int
-	mr, nr                 int
-	chunk                  int // tiles
-	pieces                 int // tasks that a plane's sums are split into
-	vPlane, wPlane, sPlane int // floats of a plane: of x, of dy, of the sums
-	threads                int
+	tiles           winoTiles
+	in, out         int
+	mr, nr          int
+	inBlock, blocks int // input channels of a task; blocks of input and output channels
+	outBlock        int
+	shares          int // of the tiles
+	chunk           int // tiles transformed at a time
+	vRow, wRow      int // floats from one tile to the next in a plane of transformed x and dy
+	vPlane, wPlane  int // floats of a plane: of x, of dy
+	sPlane          int // and of the sums
+	threads         int
 }
 
 const (
-	chunkPlane  = 64 << 10 // floats of a plane of x and dy, about: they stay in the second-level cache
-	chunkTiles  = 64       // at least: what makes up for reading and writing the sums
-	partTiles   = 16       // that a task transforms
-	pieceFloats = 16 << 10 // of the sums, about, that a task adds to
+	weightBlock = 64 // channels of a block, about: 36 planes of sums are half a MiB
+	weightChunk = 32 // tiles: the planes of a chunk are as much again
+	weightTasks = 16 // wanted
+	shareTiles  = 64 // of a share, at least
 )
 
 // winogradWeight reports whether the step, with op conv2d_weight, takes this form.
@@ -32,109 +37,148 @@ func (b *Backend) winogradWeight(s *backend.Step) bool {
 	return b.winograd(s.Attrs.(backend.Conv), s.In[0].Shape[0], s.In[0].Shape[3], s.In[1].Shape[3])
 }
 
+// evenly cuts n channels into blocks of about so many: multiples of lanes, all but the last the same.
+func evenly(n, about, lanes int) int { return ceil(ceil(n, max(1, (n+about/2)/about)), lanes) * lanes }
+
 func (b *Backend) winoWeightStep(s *backend.Step) winoWeight {
 	x, in, out := s.In[0].Shape, s.In[0].Shape[3], s.In[1].Shape[3]
 	w := winoWeight{tiles: winoTiles{x[0], x[1] / 4, x[2] / 4}, in: in, out: out, mr: b.tile.MR, nr: b.tile.NR, threads: b.pool.n}
-	w.chunk = min(max(chunkPlane/(in+out), chunkTiles), w.tiles.count())
-	sums := w.narrow() * w.mr * w.wide() * w.nr
-	w.pieces = min(w.narrow(), ceil(sums, pieceFloats))
-	w.vPlane, w.wPlane, w.sPlane = w.chunk*in+planeGap, w.chunk*out+planeGap, sums+planeGap
+	w.inBlock, w.outBlock = evenly(in, weightBlock, max(b.wino.Lanes, w.nr)), evenly(out, weightBlock, b.wino.Lanes)
+	w.blocks = w.inBlocks() * ceil(out, w.outBlock)
+	tiles := w.tiles.count()
+	w.shares = max(1, min(ceil(weightTasks, w.blocks), tiles/shareTiles))
+	w.chunk = min(weightChunk, ceil(tiles, w.shares))
+	// The rows are a cache line longer than they need be: rows a power of two apart would share a few sets of the cache.
+	w.vRow, w.wRow = w.inBlock+planeGap, w.outBlock+planeGap
+	w.vPlane, w.wPlane = w.chunk*w.vRow+planeGap, w.chunk*w.wRow+planeGap
+	w.sPlane = ceil(w.outBlock, w.mr)*w.mr*ceil(w.inBlock, w.nr)*w.nr + planeGap
 	return w
 }
 
-// narrow and wide are the tiles of sums down the output channels and across the input channels.
-func (w *winoWeight) narrow() int { return ceil(w.out, w.mr) }
-func (w *winoWeight) wide() int   { return ceil(w.in, w.nr) }
+func (w *winoWeight) inBlocks() int { return ceil(w.in, w.inBlock) }
 
-func (w *winoWeight) floats() int {
-	return planes*(w.vPlane+w.wPlane+w.sPlane) + w.threads*simd.WinoScratch
+// worker is the floats that a worker uses, partial those of the shares' results.
+func (w *winoWeight) worker() int { return planes*(w.vPlane+w.wPlane+w.sPlane) + simd.WinoScratch }
+
+func (w *winoWeight) partial() int {
+	if w.shares == 1 {
+		return 0
+	}
+	return w.shares * 9 * w.in * w.out
 }
+
+func (w *winoWeight) floats() int { return w.threads*w.worker() + w.partial() }
 
 // winoWeightRun is a winoWeight with its memory.
 type winoWeightRun struct {
 	winoWeight
-	c       *call
-	x, dy   image
-	dw      *float32  // [out, 3, 3, in]
-	v, w    []float32 // [planes][chunk][in], [planes][chunk][out]
-	s       []float32 // [planes][wide][narrow][mr][nr]
-	scratch []float32
-	from    int // first tile of the chunk
+	c      *call
+	x, dy  image
+	dw     []float32 // [shares][out, 3, 3, in]: of a single share, the result
+	worker []winoWeightWorker
 }
 
+// winoWeightWorker is what a worker uses: v [planes][chunk][vRow], w [planes][chunk][wRow], s [planes][wide][narrow][mr][nr],
+// where narrow and wide are the tiles of sums down the output channels and across the input channels.
+type winoWeightWorker struct{ v, w, s, scratch []float32 }
+
 func prepareWinoWeight(c *call) func() {
-	r := &winoWeightRun{winoWeight: c.winoWeightStep(c.step), c: c, dy: c.in[1].image(), dw: (*float32)(c.out[0].p)}
-	v, w, s := planes*r.vPlane, planes*r.wPlane, planes*r.sPlane
-	var rest []float32
-	r.scratch, rest = cut(c.scratch, r.threads*simd.WinoScratch)
-	r.v, rest = cut(rest, v)
-	r.w, rest = cut(rest, w)
-	r.s, rest = cut(rest, s)
+	r := &winoWeightRun{winoWeight: c.winoWeightStep(c.step), c: c, dy: c.in[1].image()}
+	rest := c.scratch
+	take := func(floats int) (s []float32) {
+		s, rest = cut(rest, floats)
+		return s
+	}
+	r.worker = make([]winoWeightWorker, r.threads)
+	for i := range r.worker {
+		r.worker[i] = winoWeightWorker{take(planes * r.vPlane), take(planes * r.wPlane), take(planes * r.sPlane), take(simd.WinoScratch)}
+	}
+	dw := c.out[0].f32()
+	if r.dw = take(r.partial()); r.shares == 1 {
+		r.dw = dw
+	}
 	var refresh func()
 	r.x, refresh = c.padded(c.in[0].image(), 1, rest)
+	sum := c.blocks(len(dw), grain, func(from, to int) {
+		c.vec.Add(dw[from:to], r.dw[from:to], r.dw[len(dw)+from:][:to-from])
+		for k := 2; k < r.shares; k++ {
+			c.vec.Add(dw[from:to], dw[from:to], r.dw[k*len(dw)+from:][:to-from])
+		}
+	})
 	return func() {
 		if refresh != nil {
 			refresh()
 		}
-		for r.from = 0; r.from < r.tiles.count(); r.from += r.chunk {
-			c.pool.run(ceil(r.rows(), partTiles), r.transform)
-			c.pool.run(planes*r.pieces, r.add)
+		c.pool.run(r.blocks*r.shares, r.task)
+		if r.shares > 1 {
+			sum()
 		}
-		c.pool.run(r.narrow(), r.finish)
 	}
 }
 
-// rows is the tiles of the present chunk.
-func (r *winoWeightRun) rows() int { return min(r.chunk, r.tiles.count()-r.from) }
+// task computes a block of one share's gradient.
+func (r *winoWeightRun) task(worker, i int) {
+	share, block := i/r.blocks, i%r.blocks
+	in, out := block%r.inBlocks()*r.inBlock, block/r.inBlocks()*r.outBlock
+	ins, outs := min(r.inBlock, r.in-in), min(r.outBlock, r.out-out)
+	tiles := r.tiles.count()
+	first, last := share*tiles/r.shares, (share+1)*tiles/r.shares
+	for from := first; from < last; from += r.chunk {
+		to := min(from+r.chunk, last)
+		r.transform(worker, from, to, in, ins, out, outs)
+		r.add(worker, to-from, ins, outs, from > first)
+	}
+	r.finish(worker, share, in, ins, out, outs)
+}
 
-// transform makes a part of the chunk of v and w.
-func (r *winoWeightRun) transform(worker, i int) {
-	first, last := i*partTiles, min((i+1)*partTiles, r.rows())
-	a := &r.c.workers[worker].wino
+// transform makes v and w for the tiles [from, to).
+func (r *winoWeightRun) transform(worker, from, to, in, ins, out, outs int) {
+	mem, a := &r.worker[worker], &r.c.workers[worker].wino
 	*a = simd.WinoArgs{
 		SrcRow: r.x.rows, SrcCol: r.x.pixs, SrcNext: 4 * r.x.pixs,
-		DstRow: 6 * r.vPlane, DstCol: r.vPlane, DstNext: r.in, N: r.in, Scratch: &r.scratch[worker*simd.WinoScratch],
+		DstRow: 6 * r.vPlane, DstCol: r.vPlane, DstNext: r.vRow, N: ins, Scratch: &mem.scratch[0],
 	}
-	r.tiles.runs(r.from+first, r.from+last, func(i, n, y, x, count int) {
-		a.Src, a.Dst, a.Count = r.x.patch(n, y, x, 1), &r.v[(first+i)*r.in], count
+	r.tiles.runs(from, to, func(i, n, y, x, count int) {
+		a.Src, a.Dst, a.Count = ptr(r.x.patch(n, y, x, 1), in), &mem.v[i*r.vRow], count
 		r.c.wino.Input(a)
 	})
 	a.SrcRow, a.SrcCol, a.SrcNext = r.dy.rows, r.dy.pixs, 4*r.dy.pixs
-	a.DstRow, a.DstCol, a.DstNext, a.N = 6*r.wPlane, r.wPlane, r.out, r.out
-	r.tiles.runs(r.from+first, r.from+last, func(i, n, y, x, count int) {
-		a.Src, a.Dst, a.Count = r.dy.patch(n, y, x, 0), &r.w[(first+i)*r.out], count
+	a.DstRow, a.DstCol, a.DstNext, a.N = 6*r.wPlane, r.wPlane, r.wRow, outs
+	r.tiles.runs(from, to, func(i, n, y, x, count int) {
+		a.Src, a.Dst, a.Count = ptr(r.dy.patch(n, y, x, 0), out), &mem.w[i*r.wRow], count
 		r.c.wino.OutputGrad(a)
 	})
 }
 
-// add adds the chunk's products to a piece of a plane's sums.
-func (r *winoWeightRun) add(worker, i int) {
-	plane, piece := i/r.pieces, i%r.pieces
-	per := ceil(r.narrow(), r.pieces)
-	o := &r.c.workers[worker].outer
-	*o = simd.OuterArgs{
-		XRows: &oneTap[0], YRows: &oneTap[0], Rows: 1, P: r.rows(), XStride: r.out, YStride: r.in, Acc: r.from > 0,
-	}
-	for wide := range r.wide() {
-		for narrow := piece * per; narrow < min((piece+1)*per, r.narrow()); narrow++ {
-			o.X, o.Y = &r.w[plane*r.wPlane+narrow*r.mr], &r.v[plane*r.vPlane+wide*r.nr]
-			o.XN, o.YN = min(r.mr, r.out-narrow*r.mr), min(r.nr, r.in-wide*r.nr)
-			o.C = &r.s[plane*r.sPlane+(wide*r.narrow()+narrow)*r.mr*r.nr]
-			r.c.tile.Outer(o)
+// add adds the products of so many tiles to the sums, or writes the first ones.
+func (r *winoWeightRun) add(worker, tiles, ins, outs int, acc bool) {
+	mem, o := &r.worker[worker], &r.c.workers[worker].outer
+	*o = simd.OuterArgs{XRows: &oneTap[0], YRows: &oneTap[0], Rows: 1, P: tiles, XStride: r.wRow, YStride: r.vRow, Acc: acc}
+	narrow := ceil(outs, r.mr)
+	for plane := range planes {
+		s := mem.s[plane*r.sPlane:]
+		for wide := range ceil(ins, r.nr) {
+			o.Y, o.YN = &mem.v[plane*r.vPlane+wide*r.nr], min(r.nr, ins-wide*r.nr)
+			for k := range narrow {
+				o.X, o.XN, o.C = &mem.w[plane*r.wPlane+k*r.mr], min(r.mr, outs-k*r.mr), &s[(wide*narrow+k)*r.mr*r.nr]
+				r.c.tile.Outer(o)
+			}
 		}
 	}
 }
 
-// finish transforms the sums of mr output channels.
-func (r *winoWeightRun) finish(worker, narrow int) {
-	a := &r.c.workers[worker].wino
+// finish transforms the sums into the block's part of the share's gradient.
+func (r *winoWeightRun) finish(worker, share, in, ins, out, outs int) {
+	mem, a := &r.worker[worker], &r.c.workers[worker].wino
 	*a = simd.WinoArgs{
-		SrcRow: 6 * r.sPlane, SrcCol: r.sPlane, SrcNext: r.nr, DstRow: 3 * r.in, DstCol: r.in, DstNext: 9 * r.in,
-		Count: min(r.mr, r.out-narrow*r.mr), Scratch: &r.scratch[worker*simd.WinoScratch],
+		SrcRow: 6 * r.sPlane, SrcCol: r.sPlane, SrcNext: r.nr, DstRow: 3 * r.in, DstCol: r.in, DstNext: 9 * r.in, Scratch: &mem.scratch[0],
 	}
-	for wide := range r.wide() {
-		a.Src, a.Dst = &r.s[(wide*r.narrow()+narrow)*r.mr*r.nr], ptr(r.dw, narrow*r.mr*9*r.in+wide*r.nr)
-		a.N = min(r.nr, r.in-wide*r.nr)
-		r.c.wino.WeightsGrad(a)
+	narrow := ceil(outs, r.mr)
+	for wide := range ceil(ins, r.nr) {
+		for k := range narrow {
+			a.Src, a.Dst = &mem.s[(wide*narrow+k)*r.mr*r.nr], &r.dw[((share*r.out+out+k*r.mr)*9*r.in)+in+wide*r.nr]
+			a.N, a.Count = min(r.nr, ins-wide*r.nr), min(r.mr, outs-k*r.mr)
+			r.c.wino.WeightsGrad(a)
+		}
 	}
 }

@@ -5,17 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"path/filepath"
 	"sort"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
-	"github.com/ddpm-tui/ddpm-tui/backend/cpu"
-	"github.com/ddpm-tui/ddpm-tui/backend/cpu/simd"
 	"github.com/ddpm-tui/ddpm-tui/backend/rng"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
@@ -44,8 +40,12 @@ type benchResult struct {
 	MACs      int64     `json:"macs_per_image"`
 	GFLOPS    float64   `json:"gflops"`
 	PlanBytes int64     `json:"plan_bytes"`
-	Checksum  string    `json:"checksum"`      // of the output, or of the weights after training
+	Checksum  string    `json:"checksum"`             // of the output, or of the weights after training
+	PeakFLOPS float64   `json:"peak_flops,omitempty"` // with mode op: what the device reached in this run
+	PeakBytes float64   `json:"peak_bytes_per_s,omitempty"`
 	Ops       []*opTime `json:"ops,omitempty"` // with mode op, the costliest first
+
+	timed bool // the executable times its steps
 }
 
 func newBench() *cobra.Command {
@@ -53,7 +53,8 @@ func newBench() *cobra.Command {
 		Use: "bench", Short: "Time training steps, forward passes or single operations", Args: args(0, 0),
 		Example: `  ddpm-tui bench                                  the default preset's network
   ddpm-tui bench --config unet.json --batch 8 --mode fwd --json
-  ddpm-tui bench --mode op                        where a training step's time goes`,
+  ddpm-tui bench --mode op                        where a training step's time goes
+  ddpm-tui bench --profile step.json              a trace of the last step, for ui.perfetto.dev`,
 	}
 	f := c.Flags()
 	config := f.String("config", "", "a unet's config.json (diffusers' UNet2DModel); left out: the preset "+train.DefaultPreset)
@@ -61,6 +62,7 @@ func newBench() *cobra.Command {
 	mode := f.String("mode", "train", "train, fwd or op (a training step, by operation)")
 	iters := f.Int("iters", 8, "timed runs, after one that is not")
 	threads := f.Int("threads", 0, "workers (0: one a processor)")
+	profile := f.String("profile", "", "write a trace of the last timed run to this file, which ui.perfetto.dev opens")
 	asJSON := f.Bool("json", false, "print one JSON object")
 	which, exact := backendFlag(c), exactFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -94,7 +96,7 @@ func newBench() *cobra.Command {
 		defer b.Close()
 		r := benchResult{
 			Backend: b.Info().Backend, Device: b.Info().Device, ISA: b.Info().ISA, Config: name, Batch: cfg.Batch, Mode: *mode, Exact: *exact, Threads: b.Info().Threads,
-			Iters: *iters, Params: nn.ParamCount(cfg.UNet), MACs: nn.MACs(cfg.UNet),
+			Iters: *iters, timed: *mode == "op" || *profile != "", Params: nn.ParamCount(cfg.UNet), MACs: nn.MACs(cfg.UNet),
 		}
 		var exec backend.Executable
 		switch *mode {
@@ -107,6 +109,11 @@ func newBench() *cobra.Command {
 		}
 		if err != nil {
 			return err
+		}
+		if *profile != "" {
+			if err := writeTrace(*profile, exec.Timings(), fmt.Sprintf("%s, batch %d, %s on %s", r.Config, r.Batch, r.Mode, r.Device)); err != nil {
+				return fmt.Errorf("--profile: %w", err)
+			}
 		}
 		out := c.OutOrStdout()
 		switch {
@@ -194,7 +201,7 @@ func (r *benchResult) time(ctx context.Context, step func() error, perMAC int64,
 	if err := step(); err != nil {
 		return err
 	}
-	if timer, ok := e.(backend.Timer); ok && r.Mode == "op" {
+	if timer, ok := e.(backend.Timer); ok && r.timed {
 		timer.SetTiming(true)
 	}
 	var times []float64
@@ -218,57 +225,4 @@ func checksum(v []float32) string {
 		fmt.Fprintf(h, "%x,", f)
 	}
 	return fmt.Sprintf("%016x", h.Sum64())
-}
-
-// opTime is the time of all calls of one kind of operation in a step.
-type opTime struct {
-	Op     string  `json:"op"`
-	Calls  int     `json:"calls"` // a step
-	S      float64 `json:"seconds"`
-	Share  float64 `json:"share"`
-	GFLOPS float64 `json:"gflops"`
-	GBS    float64 `json:"gb_per_s"`
-	Peak   float64 `json:"share_of_peak"` // of the arithmetic peak measured in this run
-}
-
-// printOps prints where a step's time goes, by kind of operation.
-func printOps(out io.Writer, e backend.Executable, b backend.Backend, r benchResult, asJSON bool) error {
-	peak := 0.0
-	if c, ok := b.(*cpu.Backend); ok {
-		peak = simd.PeakFlops(c.Level(), 0.3) * float64(r.Threads)
-	}
-	byOp, total := map[string]*opTime{}, 0.0
-	for _, t := range e.Timings() {
-		o := byOp[t.Step.Op]
-		if o == nil {
-			o = &opTime{Op: t.Step.Op}
-			byOp[t.Step.Op] = o
-		}
-		o.Calls++
-		o.S += t.Total.Seconds() / float64(t.Calls)
-		o.GFLOPS += float64(t.Step.FLOPs) / 1e9
-		o.GBS += float64(t.Step.Bytes) / 1e9
-		total += t.Total.Seconds() / float64(t.Calls)
-	}
-	var list []*opTime
-	for _, o := range byOp {
-		o.GFLOPS, o.GBS, o.Share = o.GFLOPS/o.S, o.GBS/o.S, o.S/total
-		if peak > 0 {
-			o.Peak = o.GFLOPS * 1e9 / peak
-		}
-		list = append(list, o)
-	}
-	sort.Slice(list, func(i, j int) bool { return list[i].S > list[j].S })
-	if asJSON {
-		r.Ops = list
-		return json.NewEncoder(out).Encode(r)
-	}
-	fmt.Fprintf(out, "%s, batch %d, one training step on %s (%s, %d threads); peak %.0f GFLOP/s\n", r.Config, r.Batch, r.Device, r.ISA, r.Threads, peak/1e9)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "op\tcalls\tms\tshare\tGFLOP/s\tof peak\tGB/s\t")
-	for _, o := range list {
-		fmt.Fprintf(w, "%s\t%d\t%.3f\t%.1f%%\t%.1f\t%.0f%%\t%.1f\t\n", o.Op, o.Calls, o.S*1e3, o.Share*100, o.GFLOPS, o.Peak*100, o.GBS)
-	}
-	fmt.Fprintf(w, "all\t\t%.3f\t100.0%%\t%.1f\t\t\t\n", total*1e3, float64(6*r.MACs*int64(r.Batch))/total/1e9)
-	return w.Flush()
 }

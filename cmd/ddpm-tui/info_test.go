@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"math"
+	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -171,4 +172,38 @@ func TestBench(t *testing.T) {
 		t.Errorf("the shares of %d operations make %v", len(ops), sum)
 	}
 	says(t, bench("--mode", "op"), "net.json, batch 2", "calls", "share", ops[0].Op, "100.0%")
+}
+
+// TestBenchProfile: the trace has a slice for each call of an operation, one after the other, and they cover what the table has.
+func TestBenchProfile(t *testing.T) {
+	long(t)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "net.json"), smallNet)
+	out := must(t, dir, "bench", "--config", "net.json", "--batch", "2", "--iters", "2", "--mode", "op", "--json", "--profile", "step.json")
+	calls := 0
+	for _, o := range decode[benchResult](t, out)[0].Ops {
+		calls += o.Calls
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "step.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var trace struct{ TraceEvents []traceEvent }
+	if err := json.Unmarshal(text, &trace); err != nil {
+		t.Fatal(err)
+	}
+	slices, end := 0, 0.0
+	for _, e := range trace.TraceEvents {
+		if e.Ph != "X" {
+			continue
+		}
+		slices++
+		if e.Name == "" || e.Ts < end-1e-3 || e.Dur < 0 || e.Args["label"] == nil {
+			t.Errorf("%+v after %v us", e, end)
+		}
+		end = e.Ts + e.Dur
+	}
+	if slices != calls || end <= 0 {
+		t.Errorf("%d slices for %d calls, until %v us", slices, calls, end)
+	}
 }

@@ -41,6 +41,8 @@ type vecKernels struct {
 	affineGrad, affineSiLUGrad affineGradFunc
 	normals                    func(dst []float32, k0, k1, c1, c2, c3 uint32) // a multiple of normalStep elements; nil for rng's
 	addRow                     func(dst []float32, ds int, x []float32, xs int, row []float32, pixels int)
+	copyRows, addRows          func(dst []float32, ds int, x []float32, xs, c, pixels int)
+	transpose                  func(dst []float32, ld int, src []float32, ls, blocks int) // 8 rows of blocks of 8 columns, at least 1; nil for none
 }
 
 type (

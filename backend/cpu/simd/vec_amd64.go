@@ -40,6 +40,9 @@ var vecAVX2 = vecKernels{
 	affineSiLUGrad: vecAffineGradSiLUAVX2,
 	addRow:         vecAddRowAVX2,
 	normals:        vecNormalsAVX2,
+	transpose:      vecTransposeAVX2,
+	copyRows:       vecCopyRowsAVX2,
+	addRows:        vecAddRowsAVX2,
 }
 
 var vecAVX512 = vecKernels{
@@ -69,4 +72,7 @@ var vecAVX512 = vecKernels{
 	affineSiLUGrad: vecAffineGradSiLUAVX512,
 	addRow:         vecAddRowAVX512,
 	normals:        vecNormalsAVX512,
+	transpose:      vecTransposeAVX512,
+	copyRows:       vecCopyRowsAVX512,
+	addRows:        vecAddRowsAVX512,
 }

@@ -3469,6 +3469,193 @@ done2:
 	VZEROUPPER
 	RET
 
+// func vecCopyRowsAVX2(dst []float32, ds int, x []float32, xs int, c int, pixels int)
+// Requires: AVX
+TEXT ·vecCopyRowsAVX2(SB), NOSPLIT, $0-80
+	MOVQ c+64(FP), AX
+	MOVQ pixels+72(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+32(FP), BX
+
+pixel1:
+	XORQ SI, SI
+
+loop2:
+	LEAQ    32(SI), DI
+	CMPQ    DI, AX
+	JGT     done3
+	VMOVUPS (BX)(SI*4), Y0
+	VMOVUPS Y0, (DX)(SI*4)
+	VMOVUPS 32(BX)(SI*4), Y0
+	VMOVUPS Y0, 32(DX)(SI*4)
+	VMOVUPS 64(BX)(SI*4), Y0
+	VMOVUPS Y0, 64(DX)(SI*4)
+	VMOVUPS 96(BX)(SI*4), Y0
+	VMOVUPS Y0, 96(DX)(SI*4)
+	ADDQ    $0x00000020, SI
+	JMP     loop2
+
+done3:
+loop4:
+	LEAQ    8(SI), DI
+	CMPQ    DI, AX
+	JGT     done5
+	VMOVUPS (BX)(SI*4), Y0
+	VMOVUPS Y0, (DX)(SI*4)
+	ADDQ    $0x00000008, SI
+	JMP     loop4
+
+done5:
+	MOVQ       AX, DI
+	SUBQ       SI, DI
+	JLE        end6
+	LEAQ       vecdata<>+1600(SB), R8
+	NEGQ       DI
+	VMOVUPS    32(R8)(DI*4), Y0
+	VMASKMOVPS (BX)(SI*4), Y0, Y1
+	VMASKMOVPS Y1, Y0, (DX)(SI*4)
+
+end6:
+	MOVQ ds+24(FP), SI
+	LEAQ (DX)(SI*4), DX
+	MOVQ xs+56(FP), SI
+	LEAQ (BX)(SI*4), BX
+	DECQ CX
+	JNZ  pixel1
+	VZEROUPPER
+	RET
+
+// func vecAddRowsAVX2(dst []float32, ds int, x []float32, xs int, c int, pixels int)
+// Requires: AVX
+TEXT ·vecAddRowsAVX2(SB), NOSPLIT, $0-80
+	MOVQ c+64(FP), AX
+	MOVQ pixels+72(FP), CX
+	MOVQ dst_base+0(FP), DX
+	MOVQ x_base+32(FP), BX
+
+pixel1:
+	XORQ SI, SI
+
+loop2:
+	LEAQ    32(SI), DI
+	CMPQ    DI, AX
+	JGT     done3
+	VMOVUPS (DX)(SI*4), Y0
+	VMOVUPS (BX)(SI*4), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (DX)(SI*4)
+	VMOVUPS 32(DX)(SI*4), Y0
+	VMOVUPS 32(BX)(SI*4), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 32(DX)(SI*4)
+	VMOVUPS 64(DX)(SI*4), Y0
+	VMOVUPS 64(BX)(SI*4), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 64(DX)(SI*4)
+	VMOVUPS 96(DX)(SI*4), Y0
+	VMOVUPS 96(BX)(SI*4), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 96(DX)(SI*4)
+	ADDQ    $0x00000020, SI
+	JMP     loop2
+
+done3:
+loop4:
+	LEAQ    8(SI), DI
+	CMPQ    DI, AX
+	JGT     done5
+	VMOVUPS (DX)(SI*4), Y0
+	VMOVUPS (BX)(SI*4), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (DX)(SI*4)
+	ADDQ    $0x00000008, SI
+	JMP     loop4
+
+done5:
+	MOVQ       AX, DI
+	SUBQ       SI, DI
+	JLE        end6
+	LEAQ       vecdata<>+1600(SB), R8
+	NEGQ       DI
+	VMOVUPS    32(R8)(DI*4), Y0
+	VMASKMOVPS (DX)(SI*4), Y0, Y1
+	VMASKMOVPS (BX)(SI*4), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (DX)(SI*4)
+
+end6:
+	MOVQ ds+24(FP), SI
+	LEAQ (DX)(SI*4), DX
+	MOVQ xs+56(FP), SI
+	LEAQ (BX)(SI*4), BX
+	DECQ CX
+	JNZ  pixel1
+	VZEROUPPER
+	RET
+
+// func vecTransposeAVX2(dst []float32, ld int, src []float32, ls int, blocks int)
+// Requires: AVX
+TEXT ·vecTransposeAVX2(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ src_base+32(FP), CX
+	MOVQ ld+24(FP), DX
+	SHLQ $0x02, DX
+	MOVQ ls+56(FP), BX
+	SHLQ $0x02, BX
+	MOVQ blocks+64(FP), SI
+
+loop1:
+	LEAQ       (BX)(BX*2), DI
+	LEAQ       (CX)(BX*4), R8
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX)(BX*1), Y1
+	VMOVUPS    (CX)(BX*2), Y2
+	VMOVUPS    (CX)(DI*1), Y3
+	VMOVUPS    (R8), Y4
+	VMOVUPS    (R8)(BX*1), Y5
+	VMOVUPS    (R8)(BX*2), Y6
+	VMOVUPS    (R8)(DI*1), Y7
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VSHUFPS    $0x44, Y1, Y8, Y7
+	VSHUFPS    $0xee, Y1, Y8, Y1
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y5, Y3, Y2
+	VSHUFPS    $0xee, Y5, Y3, Y3
+	VSHUFPS    $0x44, Y6, Y4, Y5
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	LEAQ       (DX)(DX*2), DI
+	LEAQ       (AX)(DX*4), R8
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VMOVUPS    Y6, (AX)
+	VPERM2F128 $0x20, Y3, Y1, Y6
+	VMOVUPS    Y6, (AX)(DX*1)
+	VPERM2F128 $0x20, Y5, Y8, Y6
+	VMOVUPS    Y6, (AX)(DX*2)
+	VPERM2F128 $0x20, Y4, Y0, Y6
+	VMOVUPS    Y6, (AX)(DI*1)
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VMOVUPS    Y2, (R8)
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VMOVUPS    Y1, (R8)(DX*1)
+	VPERM2F128 $0x31, Y5, Y8, Y1
+	VMOVUPS    Y1, (R8)(DX*2)
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y0, (R8)(DI*1)
+	ADDQ       $0x20, CX
+	LEAQ       (AX)(DX*8), AX
+	DECQ       SI
+	JNZ        loop1
+	VZEROUPPER
+	RET
+
 // func vecAddAVX512(dst []float32, a []float32, b []float32)
 // Requires: AVX, AVX512F
 TEXT ·vecAddAVX512(SB), NOSPLIT, $0-72
@@ -6516,5 +6703,194 @@ loop1:
 	JMP          loop1
 
 done2:
+	VZEROUPPER
+	RET
+
+// func vecCopyRowsAVX512(dst []float32, ds int, x []float32, xs int, c int, pixels int)
+// Requires: AVX, AVX512F
+TEXT ·vecCopyRowsAVX512(SB), NOSPLIT, $0-80
+	MOVQ c+64(FP), AX
+	MOVQ pixels+72(FP), DX
+	MOVQ dst_base+0(FP), BX
+	MOVQ x_base+32(FP), SI
+
+pixel1:
+	XORQ DI, DI
+
+loop2:
+	LEAQ    64(DI), CX
+	CMPQ    CX, AX
+	JGT     done3
+	VMOVUPS (SI)(DI*4), Z0
+	VMOVUPS Z0, (BX)(DI*4)
+	VMOVUPS 64(SI)(DI*4), Z0
+	VMOVUPS Z0, 64(BX)(DI*4)
+	VMOVUPS 128(SI)(DI*4), Z0
+	VMOVUPS Z0, 128(BX)(DI*4)
+	VMOVUPS 192(SI)(DI*4), Z0
+	VMOVUPS Z0, 192(BX)(DI*4)
+	ADDQ    $0x00000040, DI
+	JMP     loop2
+
+done3:
+loop4:
+	LEAQ    16(DI), CX
+	CMPQ    CX, AX
+	JGT     done5
+	VMOVUPS (SI)(DI*4), Z0
+	VMOVUPS Z0, (BX)(DI*4)
+	ADDQ    $0x00000010, DI
+	JMP     loop4
+
+done5:
+	MOVQ      AX, CX
+	SUBQ      DI, CX
+	JLE       end6
+	MOVL      $0x00000001, R8
+	SHLL      CL, R8
+	DECL      R8
+	KMOVW     R8, K1
+	VMOVUPS.Z (SI)(DI*4), K1, Z0
+	VMOVUPS   Z0, K1, (BX)(DI*4)
+
+end6:
+	MOVQ ds+24(FP), CX
+	LEAQ (BX)(CX*4), BX
+	MOVQ xs+56(FP), CX
+	LEAQ (SI)(CX*4), SI
+	DECQ DX
+	JNZ  pixel1
+	VZEROUPPER
+	RET
+
+// func vecAddRowsAVX512(dst []float32, ds int, x []float32, xs int, c int, pixels int)
+// Requires: AVX, AVX512F
+TEXT ·vecAddRowsAVX512(SB), NOSPLIT, $0-80
+	MOVQ c+64(FP), AX
+	MOVQ pixels+72(FP), DX
+	MOVQ dst_base+0(FP), BX
+	MOVQ x_base+32(FP), SI
+
+pixel1:
+	XORQ DI, DI
+
+loop2:
+	LEAQ    64(DI), CX
+	CMPQ    CX, AX
+	JGT     done3
+	VMOVUPS (BX)(DI*4), Z0
+	VMOVUPS (SI)(DI*4), Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (BX)(DI*4)
+	VMOVUPS 64(BX)(DI*4), Z0
+	VMOVUPS 64(SI)(DI*4), Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, 64(BX)(DI*4)
+	VMOVUPS 128(BX)(DI*4), Z0
+	VMOVUPS 128(SI)(DI*4), Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, 128(BX)(DI*4)
+	VMOVUPS 192(BX)(DI*4), Z0
+	VMOVUPS 192(SI)(DI*4), Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, 192(BX)(DI*4)
+	ADDQ    $0x00000040, DI
+	JMP     loop2
+
+done3:
+loop4:
+	LEAQ    16(DI), CX
+	CMPQ    CX, AX
+	JGT     done5
+	VMOVUPS (BX)(DI*4), Z0
+	VMOVUPS (SI)(DI*4), Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (BX)(DI*4)
+	ADDQ    $0x00000010, DI
+	JMP     loop4
+
+done5:
+	MOVQ      AX, CX
+	SUBQ      DI, CX
+	JLE       end6
+	MOVL      $0x00000001, R8
+	SHLL      CL, R8
+	DECL      R8
+	KMOVW     R8, K1
+	VMOVUPS.Z (BX)(DI*4), K1, Z0
+	VMOVUPS.Z (SI)(DI*4), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (BX)(DI*4)
+
+end6:
+	MOVQ ds+24(FP), CX
+	LEAQ (BX)(CX*4), BX
+	MOVQ xs+56(FP), CX
+	LEAQ (SI)(CX*4), SI
+	DECQ DX
+	JNZ  pixel1
+	VZEROUPPER
+	RET
+
+// func vecTransposeAVX512(dst []float32, ld int, src []float32, ls int, blocks int)
+// Requires: AVX
+TEXT ·vecTransposeAVX512(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ src_base+32(FP), CX
+	MOVQ ld+24(FP), DX
+	SHLQ $0x02, DX
+	MOVQ ls+56(FP), BX
+	SHLQ $0x02, BX
+	MOVQ blocks+64(FP), SI
+
+loop1:
+	LEAQ       (BX)(BX*2), DI
+	LEAQ       (CX)(BX*4), R8
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX)(BX*1), Y1
+	VMOVUPS    (CX)(BX*2), Y2
+	VMOVUPS    (CX)(DI*1), Y3
+	VMOVUPS    (R8), Y4
+	VMOVUPS    (R8)(BX*1), Y5
+	VMOVUPS    (R8)(BX*2), Y6
+	VMOVUPS    (R8)(DI*1), Y7
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VSHUFPS    $0x44, Y1, Y8, Y7
+	VSHUFPS    $0xee, Y1, Y8, Y1
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y5, Y3, Y2
+	VSHUFPS    $0xee, Y5, Y3, Y3
+	VSHUFPS    $0x44, Y6, Y4, Y5
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	LEAQ       (DX)(DX*2), DI
+	LEAQ       (AX)(DX*4), R8
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VMOVUPS    Y6, (AX)
+	VPERM2F128 $0x20, Y3, Y1, Y6
+	VMOVUPS    Y6, (AX)(DX*1)
+	VPERM2F128 $0x20, Y5, Y8, Y6
+	VMOVUPS    Y6, (AX)(DX*2)
+	VPERM2F128 $0x20, Y4, Y0, Y6
+	VMOVUPS    Y6, (AX)(DI*1)
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VMOVUPS    Y2, (R8)
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VMOVUPS    Y1, (R8)(DX*1)
+	VPERM2F128 $0x31, Y5, Y8, Y1
+	VMOVUPS    Y1, (R8)(DX*2)
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y0, (R8)(DI*1)
+	ADDQ       $0x20, CX
+	LEAQ       (AX)(DX*8), AX
+	DECQ       SI
+	JNZ        loop1
 	VZEROUPPER
 	RET

@@ -134,6 +134,21 @@ func vecAddRowAVX2(dst []float32, ds int, x []float32, xs int, row []float32, pi
 //go:noescape
 func vecNormalsAVX2(dst []float32, k0 uint32, k1 uint32, c1 uint32, c2 uint32, c3 uint32)
 
+// vecCopyRowsAVX2 is dst = x, c channels of each pixel.
+//
+//go:noescape
+func vecCopyRowsAVX2(dst []float32, ds int, x []float32, xs int, c int, pixels int)
+
+// vecAddRowsAVX2 is dst += x, c channels of each pixel.
+//
+//go:noescape
+func vecAddRowsAVX2(dst []float32, ds int, x []float32, xs int, c int, pixels int)
+
+// vecTransposeAVX2 is dst[j*ld+i] = src[i*ls+j] for i < 8, j < 8 blocks.
+//
+//go:noescape
+func vecTransposeAVX2(dst []float32, ld int, src []float32, ls int, blocks int)
+
 // vecAddAVX512 is dst = a + b.
 //
 //go:noescape
@@ -263,3 +278,18 @@ func vecAddRowAVX512(dst []float32, ds int, x []float32, xs int, row []float32, 
 //
 //go:noescape
 func vecNormalsAVX512(dst []float32, k0 uint32, k1 uint32, c1 uint32, c2 uint32, c3 uint32)
+
+// vecCopyRowsAVX512 is dst = x, c channels of each pixel.
+//
+//go:noescape
+func vecCopyRowsAVX512(dst []float32, ds int, x []float32, xs int, c int, pixels int)
+
+// vecAddRowsAVX512 is dst += x, c channels of each pixel.
+//
+//go:noescape
+func vecAddRowsAVX512(dst []float32, ds int, x []float32, xs int, c int, pixels int)
+
+// vecTransposeAVX512 is dst[j*ld+i] = src[i*ls+j] for i < 8, j < 8 blocks.
+//
+//go:noescape
+func vecTransposeAVX512(dst []float32, ld int, src []float32, ls int, blocks int)

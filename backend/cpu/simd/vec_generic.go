@@ -74,6 +74,18 @@ var vecGeneric = vecKernels{
 			}
 		}
 	},
+	copyRows: func(dst []float32, ds int, x []float32, xs, c, pixels int) {
+		for p := range pixels {
+			copy(dst[p*ds:][:c], x[p*xs:])
+		}
+	},
+	addRows: func(dst []float32, ds int, x []float32, xs, c, pixels int) {
+		for p := range pixels {
+			for k, v := range x[p*xs:][:c] {
+				dst[p*ds+k] += v
+			}
+		}
+	},
 	rowSums: func(sum, x []float32, xs, pixels int) {
 		for p := range pixels {
 			for c, x := range x[p*xs:][:len(sum)] {

@@ -125,3 +125,21 @@ func (v *Vec) AddRow(dst []float32, ds int, x []float32, xs int, row []float32, 
 		v.k.addRow(dst, ds, x, xs, row, pixels)
 	}
 }
+
+// CopyRows computes dst = x over c channels of the pixels.
+func (v *Vec) CopyRows(dst []float32, ds int, x []float32, xs, c, pixels int) {
+	if c > 0 && pixels > 0 {
+		checkRows("CopyRows", dst, ds, c, pixels)
+		checkRows("CopyRows", x, xs, c, pixels)
+		v.k.copyRows(dst, ds, x, xs, c, pixels)
+	}
+}
+
+// AddRows computes dst += x over c channels of the pixels.
+func (v *Vec) AddRows(dst []float32, ds int, x []float32, xs, c, pixels int) {
+	if c > 0 && pixels > 0 {
+		checkRows("AddRows", dst, ds, c, pixels)
+		checkRows("AddRows", x, xs, c, pixels)
+		v.k.addRows(dst, ds, x, xs, c, pixels)
+	}
+}

@@ -229,3 +229,21 @@ func TestVecAffineSiLUGrad(t *testing.T) {
 		}
 	})
 }
+
+func TestCopyAddRows(t *testing.T) {
+	rowCases(t, func(t *testing.T, v *Vec, r *rand.Rand, k rowCase) {
+		x, dst, sum := newImage(r, k.c, k.gap, k.pixels), newImage(r, k.c, 3, k.pixels), newImage(r, k.c, k.gap, k.pixels)
+		before := sum.clone()
+		v.CopyRows(dst.v, dst.stride, x.v, x.stride, k.c, k.pixels)
+		v.AddRows(sum.v, sum.stride, x.v, x.stride, k.c, k.pixels)
+		dst.intact(t, "CopyRows")
+		sum.intact(t, "AddRows")
+		for p := range k.pixels {
+			for c := range k.c {
+				if dst.at(p, c) != x.at(p, c) || sum.at(p, c) != float64(float32(before.at(p, c)+x.at(p, c))) {
+					t.Fatalf("%+v: pixel %d, channel %d: copied %v of %v, %v + it is %v", k, p, c, dst.at(p, c), x.at(p, c), before.at(p, c), sum.at(p, c))
+				}
+			}
+		}
+	})
+}

@@ -36,6 +36,8 @@ func main() {
 		e.softmax()
 		e.channelRows()
 		e.normals()
+		e.copyRows()
+		e.transpose()
 	}
 	os.Exit(build.Main(flags.Config(), ctx))
 }

@@ -24,6 +24,25 @@ func (e *emitter) channelRows() {
 	e.end()
 }
 
+// copyRows emits CopyRows and AddRows.
+func (e *emitter) copyRows() {
+	e.begin("CopyRows", "(dst []float32, ds int, x []float32, xs, c, pixels int)", "dst = x, c channels of each pixel.")
+	n := e.GP64()
+	e.Load(e.Param("c"), n)
+	e.eachPixel([]rows{{"dst", "ds"}, {"x", "xs"}}, func(p []gp) {
+		e.each(n, 4, func(b block) { b.store(b.load(p[1]), p[0]) })
+	})
+	e.end()
+
+	e.begin("AddRows", "(dst []float32, ds int, x []float32, xs, c, pixels int)", "dst += x, c channels of each pixel.")
+	n = e.GP64()
+	e.Load(e.Param("c"), n)
+	e.eachPixel([]rows{{"dst", "ds"}, {"x", "xs"}}, func(p []gp) {
+		e.each(n, 4, func(b block) { b.store(e.add(b.load(p[0]), b.load(p[1])), p[0]) })
+	})
+	e.end()
+}
+
 // addTo adds v to a block of an array of channels.
 func (b block) addTo(v vec, sums gp) {
 	b.store(b.add(v, b.load(sums)), sums)
