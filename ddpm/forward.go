@@ -21,6 +21,12 @@ func (s *Schedule) AddNoise(dst, x0, eps []float32, t int) {
 	combine(dst, s.SqrtAlphasCumprod[t], x0, s.SqrtOneMinusAlphasCumprod[t], eps)
 }
 
+// NoiseTo is AddNoise to a noise level that need not be a timestep's, as a
+// sampler's Level says it.
+func NoiseTo(alphaBar float64, dst, x0, eps []float32) {
+	combine(dst, math.Sqrt(alphaBar), x0, math.Sqrt(1-alphaBar), eps)
+}
+
 // Velocity is the target of v prediction (Salimans & Ho 2022):
 //
 //	v = sqrt(alphabar_t) eps - sqrt(1 - alphabar_t) x_0

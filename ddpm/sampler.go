@@ -264,25 +264,40 @@ type Predict func(x []float32, t int, out []float32) error
 // for step i. onStep, if not nil, sees x after each step, and the clean image
 // predicted in it; t is the network's timestep of the step.
 func Sample(ctx context.Context, s Sampler, x []float32, predict Predict, noise func(i int, dst []float32), onStep func(i, t int, x, x0 []float32)) error {
-	out := make([]float32, len(x))
-	var x0 []float32
+	w := walker{s: s, predict: predict, out: make([]float32, len(x))}
 	if onStep != nil {
-		x0 = make([]float32, len(x))
+		w.x0 = make([]float32, len(x))
 	}
 	for i, t := range s.Timesteps() {
-		if err := ctx.Err(); err != nil {
+		if err := w.step(ctx, i, x, func(dst []float32) { noise(i, dst) }); err != nil {
 			return err
 		}
-		if err := predict(x, t, out); err != nil {
-			return fmt.Errorf("sampling step %d of %d (t = %d): %w", i+1, len(s.Timesteps()), DisplayStep(t), err)
-		}
-		s.Step(i, x, out, x0, func(dst []float32) { noise(i, dst) })
-		if e := slices.IndexFunc(x, notFinite); e >= 0 {
-			return fmt.Errorf("sampling step %d of %d (t = %d): element %d of the image is %g", i+1, len(s.Timesteps()), DisplayStep(t), e, x[e])
-		}
 		if onStep != nil {
-			onStep(i, t, x, x0)
+			onStep(i, t, x, w.x0)
 		}
+	}
+	return nil
+}
+
+// A walker takes a sampler's steps with a network.
+type walker struct {
+	s       Sampler
+	predict Predict
+	out, x0 []float32 // x0 may be nil
+}
+
+// step moves x from level i to the next.
+func (w *walker) step(ctx context.Context, i int, x []float32, noise func(dst []float32)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ts := w.s.Timesteps()
+	if err := w.predict(x, ts[i], w.out); err != nil {
+		return fmt.Errorf("sampling step %d of %d (t = %d): %w", i+1, len(ts), DisplayStep(ts[i]), err)
+	}
+	w.s.Step(i, x, w.out, w.x0, noise)
+	if e := slices.IndexFunc(x, notFinite); e >= 0 {
+		return fmt.Errorf("sampling step %d of %d (t = %d): element %d of the image is %g", i+1, len(ts), DisplayStep(ts[i]), e, x[e])
 	}
 	return nil
 }

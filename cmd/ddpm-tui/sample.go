@@ -26,38 +26,37 @@ import (
 
 // sampleFlags are the flags of sample.
 type sampleFlags struct {
-	n, batch, steps, threads int
-	sampler, backend         string
-	eta                      float64
-	seed                     uint64
-	raw, headless, json      bool
-	exact                    *bool
-	output, gif              string
+	requestFlags
+	batch, threads, frames int
+	backend                string
+	raw, headless, json    bool
+	exact                  *bool
+	output, gif            string
 }
-
-// gifFrames is about how many frames a trajectory has.
-const gifFrames = 50
 
 func newSample() *cobra.Command {
 	var f sampleFlags
 	c := &cobra.Command{
-		Use: "sample RUN|CHECKPOINT", Short: "Sample images from a trained model", Args: args(1, 1),
-		Long: `Sample images from a run's latest checkpoint, or from a checkpoint folder, and write them as one grid. The screen shows the
-denoising as it happens. The same seed gives the same images, whatever -n and --batch are.`,
+		Use: "sample RUN|CHECKPOINT|DIR", Short: "Sample images from a trained model", Args: args(1, 1),
+		Long: `Sample images from a run's latest checkpoint, from a checkpoint folder, or from a folder that diffusers wrote, and write them as one
+grid. The screen shows the denoising as it happens. The same seed gives the same images, whatever -n and --batch are.
+
+--interpolate goes from one noise to another, --from begins with a picture, --inpaint keeps a part of one (RePaint). A model with classes
+makes all of them in turn, or those of --class; --guidance makes them more of their class (twice the work).`,
 		Example: `  ddpm-tui sample runs/avatars32
-  ddpm-tui sample runs/avatars32 -n 64 --sampler ddpm --sampling-steps 1000 -o faces.png
-  ddpm-tui sample runs/avatars32/checkpoints/step-00001200 --gif noise-to-face.gif`,
+  ddpm-tui sample runs/avatars32 -n 64 --sampler dpmpp2m --sampling-steps 20 -o faces.png
+  ddpm-tui sample runs/avatars32 --sampler ddpm --gif noise-to-face.gif --gif-frames 500
+  ddpm-tui sample runs/avatars32 --seed 1 --interpolate 2 -n 8
+  ddpm-tui sample runs/avatars32 --inpaint me.png --mask bottom
+  ddpm-tui sample ddpm-cifar10-32 --from cat.jpg --strength 0.5`,
 	}
 	fl := c.Flags()
-	fl.IntVarP(&f.n, "num", "n", 16, "images")
+	f.flags(fl)
 	fl.IntVar(&f.batch, "batch", 16, "images at a time")
-	fl.StringVar(&f.sampler, "sampler", "ddim", fmt.Sprintf("one of %v", ddpm.SamplerNames()))
-	fl.IntVar(&f.steps, "sampling-steps", 0, "noise levels (0: all T for ddpm, 50 for the others); each costs one evaluation of the network, heun's two")
-	fl.Float64Var(&f.eta, "eta", 0, "ddim's noise: 0 is deterministic, 1 as noisy as ddpm")
-	fl.Uint64Var(&f.seed, "seed", 0, "seed of the noise")
 	fl.BoolVar(&f.raw, "raw-weights", false, "the weights themselves instead of their average (EMA)")
 	fl.StringVarP(&f.output, "output", "o", "grid.png", "where the grid goes")
 	fl.StringVar(&f.gif, "gif", "", "also write the way from noise to image, as an animation")
+	fl.IntVar(&f.frames, "gif-frames", 50, "about how many frames it has (0: every step)")
 	fl.IntVar(&f.threads, "threads", 0, "workers (0: one a processor)")
 	fl.BoolVar(&f.headless, "headless", false, "no screen: plain progress lines")
 	fl.BoolVar(&f.json, "json", false, "no screen: one JSON object a line")
@@ -67,23 +66,16 @@ denoising as it happens. The same seed gives the same images, whatever -n and --
 	return c
 }
 
-func (f *sampleFlags) check(changed func(string) bool) error {
-	switch {
-	case f.n < 1 || f.n > 1<<20:
-		return fmt.Errorf("-n %d: want 1 to %d", f.n, 1<<20)
-	case f.batch < 1:
-		return fmt.Errorf("--batch %d: want at least 1", f.batch)
-	case f.steps < 0:
-		return fmt.Errorf("--sampling-steps %d: want at least 1", f.steps)
-	case changed("eta") && f.sampler != "ddim":
-		return fmt.Errorf("--eta is ddim's, the sampler is %s", f.sampler)
-	}
-	return nil
-}
-
 func (f *sampleFlags) sample(c *cobra.Command, path string) error {
-	if err := f.check(c.Flags().Changed); err != nil {
+	f.changed = c.Flags().Changed
+	if err := f.check(); err != nil {
 		return usageError{err}
+	}
+	if f.batch < 1 {
+		return usageError{fmt.Errorf("--batch %d: want at least 1", f.batch)}
+	}
+	if f.frames < 0 {
+		return usageError{fmt.Errorf("--gif-frames %d: want 0 or more", f.frames)}
 	}
 	for _, file := range []string{f.output, f.gif} { // before the work, not after it
 		if _, err := os.Stat(filepath.Dir(file)); file != "" && err != nil {
@@ -94,20 +86,15 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 	if err := opt.CheckImages(); err != nil {
 		return usageError{err}
 	}
-	t, warnings, err := model.Load(path, f.raw)
-	for _, w := range warnings {
-		fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
-	}
+	t, err := loadModel(c, path, f.raw)
 	if err != nil {
 		return err
 	}
-	req := model.Request{Sampler: f.sampler, N: f.n, Seed: f.seed, Options: ddpm.SamplerOptions{
-		Steps: f.steps, Eta: f.eta, Clip: true, Spacing: ddpm.Trailing, Prediction: t.Prediction,
-	}}
-	if f.steps == 0 && f.sampler != "ddpm" {
-		req.Options.Steps = min(50, t.Schedule.T())
+	req, err := f.request(c.Context(), t)
+	if err != nil {
+		return err
 	}
-	s, err := ddpm.NewSampler(req.Sampler, t.Schedule, req.Options)
+	steps, err := req.Evaluations(t.Schedule)
 	if err != nil {
 		return usageError{err}
 	}
@@ -121,7 +108,7 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 		return err
 	}
 	defer mem.Close()
-	j := &sampling{f: f, t: t, fw: fw, req: req, steps: len(s.Timesteps())}
+	j := &sampling{f: f, t: t, fw: fw, req: req, steps: steps}
 	if f.json || f.headless || !onTerminal() {
 		err := j.run(c.Context(), j.lines(c.OutOrStdout()))
 		if errors.Is(err, context.Canceled) {
@@ -151,6 +138,14 @@ type progress struct {
 	perS                 float64
 }
 
+// every is how many steps lie between two frames of the animation.
+func (j *sampling) every() int {
+	if j.f.frames == 0 {
+		return 1
+	}
+	return max(1, j.steps/j.f.frames)
+}
+
 // run samples, calls show after every step, and writes the files.
 func (j *sampling) run(ctx context.Context, show func(p progress, saved string) error) error {
 	f, size, ch := j.f, j.fw.Size, j.fw.In
@@ -165,7 +160,7 @@ func (j *sampling) run(ctx context.Context, show func(p progress, saved string) 
 	req.OnStep = func(done, i, t int, x, x0 []float32) {
 		p := progress{done: done, step: done/j.fw.Batch*j.steps + i + 1, steps: batches * j.steps, t: ddpm.DisplayStep(t), x: x, x0: x0}
 		p.perS = float64(f.n) * float64(p.step) / float64(p.steps) / time.Since(start).Seconds()
-		if f.gif != "" && done == 0 && ((i+1)%max(1, j.steps/gifFrames) == 0 || i+1 == j.steps) {
+		if f.gif != "" && done == 0 && ((i+1)%j.every() == 0 || i+1 == j.steps) {
 			frames = append(frames, model.Grid(x, len(x)/per, size, ch, model.Columns(len(x)/per)))
 		}
 		if failed = show(p, ""); failed != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"image"
 	"image/gif"
+	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -184,4 +185,110 @@ func TestSampleJSON(t *testing.T) {
 		t.Errorf("the last line is %s", lines[12])
 	}
 	tile(t, read(t, dir, "g.png"), 0, 3)
+}
+
+// Every sampler makes images of its own from the same noise.
+func TestSamplers(t *testing.T) {
+	long(t)
+	seen := map[string]string{}
+	for _, args := range []string{"dpmpp2m", "dpmpp2m --solver heun", "dpmpp2m-sde", "unipc", "unipc --order 3", "euler-a", "heun", "euler", "euler --spacing karras", "ddpm --variance fixed_large", "ddim --threshold 0.9", "euler --no-clip"} {
+		p := string(tile(t, grid(t, append([]string{"-n", "1", "--threads", "1", "--sampler"}, strings.Fields(args)...)...), 0, 1))
+		if other, ok := seen[p]; ok {
+			t.Errorf("%s and %s make the same image", args, other)
+		}
+		seen[p] = args
+	}
+}
+
+// The ends of the way between two noises are the images of their seeds.
+func TestSampleInterpolation(t *testing.T) {
+	long(t)
+	way := grid(t, "-n", "5", "--interpolate", "6", "--batch", "2")
+	for i, args := range map[int][]string{0: {"-n", "1"}, 4: {"-n", "1", "--seed", "6"}} {
+		if !bytes.Equal(tile(t, way, i, 5), tile(t, grid(t, args...), 0, 1)) {
+			t.Errorf("image %d is not that of its seed", i)
+		}
+	}
+	for i := range 4 {
+		if bytes.Equal(tile(t, way, i, 5), tile(t, way, i+1, 5)) {
+			t.Errorf("images %d and %d are the same", i, i+1)
+		}
+	}
+}
+
+// distance is the mean difference of two images' bytes.
+func distance(a, b []byte) float64 {
+	sum := 0
+	for i := range a {
+		sum += max(int(a[i])-int(b[i]), int(b[i])-int(a[i]))
+	}
+	return float64(sum) / float64(len(a))
+}
+
+// Beginning with a picture leaves the more of it the less noise is added, and inpainting leaves all of what is kept.
+func TestSampleFromAPicture(t *testing.T) {
+	long(t)
+	dir := t.TempDir()
+	picture := filepath.Join(pictures(), first(func() (names []string) {
+		entries, err := os.ReadDir(pictures())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}()))
+	sampled := func(args ...string) []byte {
+		must(t, dir, append([]string{"sample", trained(), "--headless", "-n", "1", "--sampling-steps", "20", "-o", "x.png", "--threads", "1"}, args...)...)
+		return tile(t, read(t, dir, "x.png"), 0, 1)
+	}
+	same := sampled("--inpaint", picture, "--mask", "left", "--walks", "1")
+	right := func(p []byte) (out []byte) {
+		for y := range 16 {
+			out = append(out, p[(y*16+8)*3:(y*16+16)*3]...)
+		}
+		return out
+	}
+	little, much := sampled("--from", picture, "--strength", "0.05"), sampled("--from", picture, "--strength", "1")
+	if a, b := distance(right(little), right(same)), distance(right(much), right(same)); !(a < 20 && b > 2*a) {
+		t.Errorf("the picture differs by %.1f at strength 0.05, by %.1f at 1", a, b)
+	}
+	// The other half inpainted: together they hold the picture, whatever was painted.
+	other := sampled("--inpaint", picture, "--mask", "right", "--sampler", "ddpm", "--walks", "2", "--jump", "3")
+	if bytes.Equal(right(other), right(same)) {
+		t.Error("what should be painted anew is the picture")
+	}
+	mask := image.NewGray(image.Rect(0, 0, 16, 16))
+	for i := range mask.Pix {
+		if i%16 < 8 {
+			mask.Pix[i] = 255
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, mask); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "mask.png"), b.String())
+	if !bytes.Equal(same, sampled("--inpaint", picture, "--mask", "mask.png", "--walks", "1")) {
+		t.Error("a mask from a file is not the same mask by name")
+	}
+}
+
+func TestSampleUsage(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"--sampler plms", "want one of [ddim ddpm dpmpp2m"}, {"--spacing log", `"log"`}, {"--eta 0.5 --sampler euler", "--eta is of ddim"},
+		{"--order 3", "--order is of unipc"}, {"--strength 0.5", "--strength goes with --from"}, {"--mask left", "--mask goes with --inpaint"},
+		{"--from a.png --inpaint b.png", "exclude each other"}, {"--from a.png --strength 2", "--strength 2"}, {"--threshold 2", "--threshold 2"},
+		{"--guidance 3", "the model has no classes"}, {"--class cat", "the model has no classes"}, {"--gif-frames -1", "--gif-frames -1"},
+		{"--sampler unipc --order 5", "order is 5"}, {"--batch 0", "--batch 0"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			long(t)
+			r := invoke(t, t.TempDir(), append([]string{"sample", trained(), "--headless"}, strings.Fields(c.args)...)...)
+			if r.code != exitUsage || !strings.Contains(r.stderr, c.want) {
+				t.Errorf("exit code %d, %q, want %d and %q", r.code, r.stderr, exitUsage, c.want)
+			}
+		})
+	}
 }

@@ -27,6 +27,8 @@ type Forward struct {
 	Batch, Size, In, Out int
 	Program              *backend.Program
 	Stats                plan.Stats
+	classes              int  // labels that Run wants, 0 for none
+	fourier              bool // there is no timestep 0
 	mem                  *Memory
 	exec                 backend.Executable
 	t                    []uint32
@@ -35,7 +37,11 @@ type Forward struct {
 // PlanForward plans the forward pass of batch images with the weights in the buffer called weights; T is the number of
 // timesteps in the table.
 func PlanForward(m *Memory, params *nn.Params, cfg *nn.UNetConfig, batch, T int, weights string) (*Forward, error) {
-	f := &Forward{Batch: batch, Size: cfg.SampleSize, In: cfg.InChannels, Out: cfg.OutChannels, mem: m, t: make([]uint32, batch)}
+	f := &Forward{Batch: batch, Size: cfg.SampleSize, In: cfg.InChannels, Out: cfg.OutChannels, mem: m, t: make([]uint32, batch),
+		classes: cfg.Classes(), fourier: cfg.Fourier()}
+	if cfg.ClassEmbedType != nil { // labels are rows of the table of timesteps
+		f.classes = min(f.classes, T)
+	}
 	g, y, err := nn.BuildUNet(params, cfg, batch, T)
 	if err != nil {
 		return nil, err
@@ -73,7 +79,15 @@ func (f *Forward) Run(ctx context.Context, x []float32, t []int, class []uint32,
 	if err := Write(f.mem, "t", 0, f.t); err != nil {
 		return err
 	}
-	if class != nil {
+	if f.classes > 0 {
+		if len(class) != len(t) {
+			return fmt.Errorf("model: %d labels for %d images", len(class), len(t))
+		}
+		for _, label := range class {
+			if int(label) >= f.classes {
+				return fmt.Errorf("model: label %d of %d classes", label, f.classes)
+			}
+		}
 		if err := Write(f.mem, "class", 0, class); err != nil {
 			return err
 		}
