@@ -43,6 +43,9 @@ type UNetConfig struct {
 
 	ClassEmbedType *string `json:"class_embed_type"` // null: a table; timestep: labels are embedded as timesteps are
 	NumClassEmbeds *int    `json:"num_class_embeds"` // null: no classes
+
+	// NoSkips hides from the way up what the way down kept: an ablation of ours, which diffusers does not know.
+	NoSkips bool `json:"no_skips,omitempty"`
 }
 
 // className is what diffusers calls this model in config.json.

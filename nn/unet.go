@@ -127,7 +127,11 @@ func (b *builder) up(i int, h *graph.Value, skips []*graph.Value) (*graph.Value,
 	attends := cfg.attends(cfg.UpBlockTypes[i])
 	for j := range cfg.LayersPerBlock + 1 {
 		last := len(skips) - 1
-		h, skips = b.layer(j, b.Concat(h, skips[last]), out, attends), skips[:last]
+		skip := skips[last]
+		if b.cfg.NoSkips {
+			skip = b.Scale(skip, 0, 0)
+		}
+		h, skips = b.layer(j, b.Concat(h, skip), out, attends), skips[:last]
 	}
 	if i < cfg.Levels()-1 {
 		const name = "upsamplers.0"

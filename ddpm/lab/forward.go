@@ -114,7 +114,7 @@ func Quadratures(s *ddpm.Schedule) []Quadrature {
 		mean, variance := s.SqrtAlphasCumprod[t-1]*x0, 1-s.AlphasCumprod[t-1] // of x_{t-1}
 		// The step applied to q(x_{t-1} | x_0), at one deviation above the mean of x_t.
 		xt := s.SqrtAlphasCumprod[t]*x0 + math.Sqrt(1-s.AlphasCumprod[t])
-		joint := func(x float64) float64 { return density(xt, a*x, b) * density(x, mean, variance) }
+		joint := func(x float64) float64 { return Density(xt, a*x, b) * Density(x, mean, variance) }
 		// The product is narrow where beta is small: integrate around where its mass is.
 		peak := mean + (xt-a*mean)*a*variance/(a*a*variance+b)
 		dev := math.Sqrt(b * variance / (a*a*variance + b))
@@ -124,15 +124,15 @@ func Quadratures(s *ddpm.Schedule) []Quadrature {
 		m2 := integrate(func(x float64) float64 { return (x - m1) * (x - m1) * joint(x) }) / mass
 		T := ddpm.DisplayStep(t)
 		out = append(out,
-			Quadrature{"density of x_t given x_0 (eq. 4)", T, density(xt, s.SqrtAlphasCumprod[t]*x0, 1-s.AlphasCumprod[t]), mass},
+			Quadrature{"density of x_t given x_0 (eq. 4)", T, Density(xt, s.SqrtAlphasCumprod[t]*x0, 1-s.AlphasCumprod[t]), mass},
 			Quadrature{"mean of x_{t-1} given x_t and x_0 (eq. 7)", T, s.PosteriorMeanCoef1[t]*x0 + s.PosteriorMeanCoef2[t]*xt, m1},
 			Quadrature{"variance of x_{t-1} given x_t and x_0 (eq. 7)", T, s.PosteriorVariance[t], m2})
 	}
 	return out
 }
 
-// density of N(mean, variance) at x.
-func density(x, mean, variance float64) float64 {
+// Density is that of N(mean, variance) at x.
+func Density(x, mean, variance float64) float64 {
 	return math.Exp(-(x-mean)*(x-mean)/(2*variance)) / math.Sqrt(2*math.Pi*variance)
 }
 

@@ -190,3 +190,6 @@ func moments(v []float64) (mean, variance float64) {
 	}
 	return mean, variance
 }
+
+// Normals are n standard normals.
+func Normals(n int, seed uint64) []float64 { return normals(n, seed, 7) }
