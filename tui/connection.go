@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"io"
+	"sync"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
@@ -10,12 +11,64 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/tui/picture"
 )
 
-// A Connection is a terminal that is not this process's: the other end of an SSH session.
+// A Connection is a terminal that is not this process's: the other end of an SSH session. Several screens can use it, one after the
+// other.
 type Connection struct {
-	In      io.Reader
-	Out     io.Writer
-	Size    Size
-	Resized <-chan Size // closed when the terminal is gone; nil: its size stays
+	in      chan []byte
+	over    chan struct{} // closed by Close
+	rest    []byte        // read, and not yet taken
+	out     io.Writer
+	size    Size
+	resized <-chan Size
+}
+
+// NewConnection is the terminal that in and out lead to. Resized says its sizes, and is closed when it is gone; it may be nil.
+func NewConnection(in io.Reader, out io.Writer, size Size, resized <-chan Size) *Connection {
+	c := &Connection{in: make(chan []byte), over: make(chan struct{}), out: out, size: size, resized: resized}
+	go func() { // a read cannot be called off, and what it brings is the next screen's if there is one
+		defer close(c.in)
+		for {
+			b := make([]byte, 1024)
+			n, err := in.Read(b)
+			if n > 0 {
+				select {
+				case c.in <- b[:n]:
+				case <-c.over:
+					return
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return c
+}
+
+// Close ends the use of the connection. It is for when all screens have ended.
+func (c *Connection) Close() { close(c.over) }
+
+// input is what one screen reads, until done.
+type input struct {
+	c    *Connection
+	done <-chan struct{}
+}
+
+func (i input) Read(p []byte) (int, error) {
+	if len(i.c.rest) == 0 {
+		select {
+		case b, ok := <-i.c.in:
+			if !ok {
+				return 0, io.EOF
+			}
+			i.c.rest = b
+		case <-i.done:
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, i.c.rest)
+	i.c.rest = i.c.rest[n:]
+	return n, nil
 }
 
 // A Size is that of a terminal, in cells and, where it is known, in pixels.
@@ -27,7 +80,7 @@ type Size struct {
 // showConnected is show on a connection.
 func showConnected(ctx context.Context, in screen, opt Options) error {
 	c := opt.Connection
-	out := picture.NewScreen(c.Out)
+	out := picture.NewScreen(c.out)
 	defer out.Close()
 	profile := colorprofile.Env(opt.env()) // what its TERM says; the terminal may say more when it is asked
 	if opt.mono() {
@@ -43,25 +96,28 @@ func showConnected(ctx context.Context, in screen, opt Options) error {
 		sizes <- now
 		return now.Cols, now.Rows, now.Width, now.Height
 	}
-	sizes <- c.Size
-	p := newPaced(s, true, opt, tea.WithInput(c.In), tea.WithColorProfile(profile), tea.WithWindowSize(max(1, c.Size.Cols), max(1, c.Size.Rows)))
+	sizes <- c.size
 	done := make(chan struct{})
+	p := newPaced(s, true, opt, tea.WithInput(input{c, done}), tea.WithColorProfile(profile), tea.WithWindowSize(max(1, c.size.Cols), max(1, c.size.Rows)))
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	defer close(done)
-	go func() {
+	watching.Go(func() {
 		for {
 			select {
 			case <-done:
 				return
-			case size, ok := <-c.Resized:
+			case size, ok := <-c.resized:
 				if !ok {
 					p.Kill()
 					return
 				}
 				<-sizes
 				sizes <- size
+				c.size = size
 				p.Send(tea.WindowSizeMsg{Width: max(1, size.Cols), Height: max(1, size.Rows)})
 			}
 		}
-	}()
+	})
 	return finish(p)
 }

@@ -19,6 +19,7 @@ type Options struct {
 	Out     *os.File // nil is the standard output
 	Env     []string // nil is the environment of the process
 
+	ReadOnly   bool        // a run can be watched and no more
 	Connection *Connection // a terminal elsewhere, instead of In and Out
 }
 

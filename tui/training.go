@@ -49,6 +49,7 @@ type training struct {
 
 	captions map[string]string
 	frames   map[string]int64 // step by name
+	readOnly bool             // it is watched and no more
 	closed   bool             // the source has ended
 	asking   bool             // how to stop
 	stopping bool             // we asked for the end
@@ -57,7 +58,7 @@ type training struct {
 }
 
 func newTraining(src Source, opt Options) *training {
-	t := &training{src: src, title: clean(opt.Title), logScale: true, opened: time.Now(), captions: map[string]string{}, frames: map[string]int64{}}
+	t := &training{src: src, readOnly: opt.ReadOnly, title: clean(opt.Title), logScale: true, opened: time.Now(), captions: map[string]string{}, frames: map[string]int64{}}
 	for _, n := range opt.Next {
 		t.next = append(t.next, clean(n))
 	}
@@ -189,7 +190,7 @@ func (t *training) table() []binding {
 		return func() tea.Cmd { t.scroll = max(0, t.scroll+n); return nil }
 	}
 	var keys []binding
-	if !t.closed {
+	if !t.closed && !t.readOnly {
 		pause := "pause"
 		if t.state == "paused" {
 			pause = "go on"

@@ -55,8 +55,13 @@ type attached struct {
 
 // attach begins to follow a run. The source's channels are closed when the trainer has ended, or with ctx.
 func attach(ctx context.Context, folder *run.Folder, role socket.Role) *attached {
+	return attachAs(ctx, folder, role, viewerName())
+}
+
+// attachAs is attach under a name, for others who watch.
+func attachAs(ctx context.Context, folder *run.Folder, role socket.Role, name string) *attached {
 	a := &attached{
-		folder: folder, role: role, name: viewerName(), live: map[string]int64{},
+		folder: folder, role: role, name: name, live: map[string]int64{},
 		events: make(chan run.Event, 4096), frames: make(chan tui.Frame, 8), lost: make(chan run.Event, 256),
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -12,15 +12,21 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/tui"
 )
 
+// runInfos is the runs in a folder as the screens list them.
+func runInfos(root string) []tui.RunInfo {
+	var runs []tui.RunInfo
+	for _, i := range run.List(root) {
+		runs = append(runs, tui.RunInfo{Name: i.Name, Dir: i.Dir, Preset: i.Preset, State: i.State, Step: i.Step, Steps: i.Steps, Loss: i.Losses, LossEMA: i.LossEMA, Updated: i.Updated})
+	}
+	return runs
+}
+
 // home shows the runs and a new run, and does what the person chose.
 func home(c *cobra.Command, _ []string) error {
 	if !onTerminal() {
 		return usageError{errors.New("the home screen needs a terminal: see ddpm-tui --help for the commands")}
 	}
-	var runs []tui.RunInfo
-	for _, i := range run.List(runsDir) {
-		runs = append(runs, tui.RunInfo{Name: i.Name, Dir: i.Dir, Preset: i.Preset, State: i.State, Step: i.Step, Steps: i.Steps, Loss: i.Losses, LossEMA: i.LossEMA, Updated: i.Updated})
-	}
+	runs := runInfos(runsDir)
 	var presets []string
 	for _, p := range train.Presets() {
 		presets = append(presets, p.Name)

@@ -94,7 +94,7 @@ Without a command it opens the home screen: the runs in ./runs, and a new run.`,
 		return usageError{fmt.Errorf("%w: see %s --help", err, c.CommandPath())}
 	})
 	root.PersistentFlags().String("images", "auto", "pictures in the terminal: auto, kitty, sixel, iterm, blocks, 256, ascii or off")
-	root.AddCommand(newTrain(), newResume(), newAttach(), newRuns(), newStop(), newEdit(), newSample(), newExport(), newImport(), newData(), newPresets(), newDevices(), newBench(), newLab(), newVersion())
+	root.AddCommand(newTrain(), newResume(), newAttach(), newRuns(), newStop(), newEdit(), newServe(), newSample(), newExport(), newImport(), newData(), newPresets(), newDevices(), newBench(), newLab(), newVersion())
 	return root
 }
 
