@@ -52,6 +52,9 @@ const (
 	StreamSampleNoise uint32 = 7 // z of a generated sample, one step of the sampler each
 	StreamDropout     uint32 = 8 // dropout masks
 	StreamCrop        uint32 = 9 // shifts of a training sample
+
+	StreamEval      uint32 = 10 // timesteps, places and lots of an evaluation
+	StreamEvalNoise uint32 = 11 // its noise and directions
 )
 
 // Key is Philox's key for a seed and a stream: the low half of the seed, and

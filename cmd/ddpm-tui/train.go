@@ -23,6 +23,7 @@ type trainFlags struct {
 	batch, size         int
 	seed                uint64
 	exact               *bool
+	aids                aidFlags
 }
 
 func newTrain() *cobra.Command {
@@ -45,6 +46,7 @@ same as resume.`,
 	fl.IntVar(&f.batch, "batch", 0, "images a step")
 	fl.IntVar(&f.size, "size", 0, "pixels a side")
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of weights, noise and order")
+	f.aids.flags(fl)
 	f.exact = exactFlag(c)
 	f.flags(fl)
 	c.RunE = func(c *cobra.Command, a []string) error {
@@ -94,7 +96,7 @@ func (f *trainFlags) train(c *cobra.Command, a []string) error {
 // goOn trains a run that is there.
 func (f *trainFlags) goOn(c *cobra.Command, a []string) error {
 	check := func() error {
-		for _, name := range []string{"preset", "config", "batch", "size", "seed", "exact"} {
+		for _, name := range append([]string{"preset", "config", "batch", "size", "seed", "exact"}, aidNames...) {
 			if c.Flags().Changed(name) {
 				return usageError{fmt.Errorf("%s holds a run already, whose configuration stays: leave --%s out, or choose another --run", f.run, name)}
 			}
@@ -154,6 +156,9 @@ func (f *trainFlags) configure(c *cobra.Command, source string) (*train.Config, 
 	}
 	if changed("exact") {
 		cfg.Exact = *f.exact
+	}
+	if err := f.aids.change(&cfg, changed); err != nil {
+		return nil, usageError{err}
 	}
 	f.change(&cfg)
 	if err := cfg.Validate(); err != nil {

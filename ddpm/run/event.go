@@ -14,7 +14,7 @@ const EventVersion = 1
 // An Event is one line of events.jsonl. Exactly one of the pointers is set, and Kind names it.
 type Event struct {
 	V    int       `json:"v"`
-	Kind string    `json:"kind"` // start, step, preview, checkpoint, edit, state, log, end
+	Kind string    `json:"kind"` // start, step, preview, checkpoint, edit, state, log, eval, end
 	Time time.Time `json:"time"`
 	Step int64     `json:"step"` // optimizer steps done when it happened
 
@@ -25,6 +25,7 @@ type Event struct {
 	Edit       *Edit       `json:"edit,omitempty"`
 	State      *State      `json:"state,omitempty"`
 	Log        *Log        `json:"log,omitempty"`
+	Eval       *Eval       `json:"eval,omitempty"`
 	End        *End        `json:"end,omitempty"`
 }
 
@@ -121,6 +122,25 @@ type Log struct {
 	Level string `json:"level"`
 	Text  string `json:"text"`
 	Fault string `json:"fault,omitempty"` // the name of a Fault that training outlives
+}
+
+// Eval is one metric of the model as an evaluation found it: by the trainer between two steps, or by the eval command.
+type Eval struct {
+	Metric  string `json:"metric"`            // loss, bits, swd, frechet, fid, kernel, kid, precision, recall, nearest, memorised
+	About   string `json:"about"`             // in words
+	Value   Float  `json:"value"`             //
+	Err     Float  `json:"err"`               // standard error
+	N       int    `json:"n"`                 // images that it rests on
+	Against string `json:"against,omitempty"` // the real images
+	// Parts are the metric by equal ranges of timesteps, as in Metrics.Buckets, or by level of detail.
+	Parts         []Float `json:"parts,omitempty"`
+	PartErrs      []Float `json:"part_errs,omitempty"`
+	Sampler       string  `json:"sampler,omitempty"`
+	SamplingSteps int     `json:"sampling_steps,omitempty"`
+	ImagesPerS    Float   `json:"images_per_s,omitempty"` // of sampling
+	File          string  `json:"file,omitempty"`         // a picture, relative to the run folder
+	Checkpoint    string  `json:"checkpoint,omitempty"`   // what was evaluated, where it was not the trainer's weights of the step
+	Seconds       Float   `json:"seconds"`
 }
 
 // End closes a run, or a part of one.

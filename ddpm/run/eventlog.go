@@ -107,6 +107,11 @@ func (l *EventLog) Append(e Event) error {
 	if err := l.mend(); err != nil {
 		return err
 	}
+	if f, ok := l.file.(*os.File); ok { // another process may have noted something, which a failed write must not cut off
+		if info, err := f.Stat(); err == nil {
+			l.size = max(l.size, info.Size())
+		}
+	}
 	if _, err := l.file.Write(line); err != nil {
 		l.torn = true
 		_ = l.mend() // else the next Append tries

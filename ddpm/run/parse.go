@@ -15,6 +15,7 @@ const (
 	KindEdit       = "edit"
 	KindState      = "state"
 	KindLog        = "log"
+	KindEval       = "eval"
 	KindEnd        = "end"
 )
 
@@ -31,6 +32,7 @@ func (e *Event) payload() (kind string, n int) {
 		{KindEdit, e.Edit != nil},
 		{KindState, e.State != nil},
 		{KindLog, e.Log != nil},
+		{KindEval, e.Eval != nil},
 		{KindEnd, e.End != nil},
 	} {
 		if p.set {
@@ -46,7 +48,7 @@ func (e *Event) payload() (kind string, n int) {
 func (e *Event) check() error {
 	kind, n := e.payload()
 	switch e.Kind {
-	case KindStart, KindStep, KindPreview, KindCheckpoint, KindEdit, KindState, KindLog, KindEnd:
+	case KindStart, KindStep, KindPreview, KindCheckpoint, KindEdit, KindState, KindLog, KindEval, KindEnd:
 		if n != 1 || kind != e.Kind {
 			return fmt.Errorf("an event of kind %q does not carry what it should", e.Kind)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/ddpm"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/data"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/metrics"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/nn"
 )
@@ -20,6 +21,7 @@ type Trainer struct {
 	Config  *Config
 	Step    *Step
 	Set     *data.Set
+	held    metrics.Images // never trained on
 	folder  *run.Folder
 	backend backend.Info
 	o       Options
@@ -90,9 +92,13 @@ func New(ctx context.Context, b backend.Backend, c *Config, folder *run.Folder, 
 func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
 	err := t.loadImages(ctx)
 	c, set := t.Config, t.Set
+	var images metrics.Images
+	if err == nil {
+		images, t.held, err = c.Split(set)
+	}
 	n := 0
 	if err == nil {
-		n, err = c.images(set.N)
+		n, err = c.images(images.N)
 	}
 	if err := dist.Agree(t.team, err); err != nil {
 		return err
@@ -100,7 +106,7 @@ func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
 	if err := t.team.sameImages(set); err != nil {
 		return err
 	}
-	step, err := NewStep(b, c, set.Pixels[:n*set.Size*set.Size*set.Channels], n, t.team.Comm)
+	step, err := NewStep(b, c, images.Pixels[:n*images.Per()], n, t.team.Comm)
 	if err == nil {
 		t.Step, t.done = step, &step.Done
 	}

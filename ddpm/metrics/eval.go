@@ -1,0 +1,457 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/ddpm"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+)
+
+// The metrics, in the order in which they are computed: cheap ones first.
+const (
+	Loss      = "loss"
+	BitsDim   = "bits"
+	SWD       = "swd"
+	FrechetD  = "frechet"
+	KernelD   = "kernel"
+	Precision = "precision" // and recall
+	Memory    = "nearest"
+)
+
+// Names are all metrics.
+func Names() []string { return []string{Loss, BitsDim, SWD, FrechetD, KernelD, Precision, Memory} }
+
+// ParseNames reads a list such as "loss,swd", or "all".
+func ParseNames(s string) ([]string, error) {
+	if s == "all" {
+		return Names(), nil
+	}
+	var list []string
+	for _, name := range strings.Split(s, ",") {
+		if !slices.Contains(Names(), name) {
+			return nil, fmt.Errorf("metric %q is unknown, want all, or some of %s", name, strings.Join(Names(), ","))
+		}
+		list = append(list, name)
+	}
+	slices.SortFunc(list, func(a, b string) int { return slices.Index(Names(), a) - slices.Index(Names(), b) })
+	return slices.Compact(list), nil
+}
+
+// Buckets is how many ranges of timesteps metrics are told by.
+const Buckets = 20
+
+// Options say what is evaluated, and how.
+type Options struct {
+	Metrics []string
+
+	Training Images
+	Mirror   bool   // training mirrors half of its pictures
+	Held     Images // pictures for loss and bits/dim
+	HeldName string // what they are, for people
+
+	Samples  int // pictures to sample
+	Sampler  string
+	Sampling ddpm.SamplerOptions
+	Seed     uint64
+	Batch    int // pictures at a time
+
+	LossDraws int    // timesteps a picture for the loss, a multiple of Buckets
+	BitsDraws int    // and for bits/dim
+	Variance  string // of the reverse process, for bits/dim
+
+	FeatureFile string // weights of Inception-v3; "" for the autoencoder
+
+	// OnPicture keeps a picture and returns what to call it.
+	OnPicture func(name string, m *image.RGBA) (string, error)
+	OnResult  func(run.Eval) error
+}
+
+// realImages bounds how many training pictures samples are compared with.
+const realImages = 4096
+
+// An evaluation is one call of Evaluate.
+type evaluation struct {
+	b    backend.Backend
+	t    *model.Trained
+	w    *Work
+	o    Options
+	net  Network
+	name string // of the weights and what they are used with
+
+	samples *Images
+	perS    float64 // samples a second
+	reals   Images
+}
+
+// Evaluate computes metrics of a model and hands each to OnResult. Stopped by ctx it loses at most a chunk of work.
+func Evaluate(ctx context.Context, b backend.Backend, t *model.Trained, w *Work, o Options) error {
+	f, mem, err := t.Forward(b, o.Batch)
+	if err != nil {
+		return err
+	}
+	defer mem.Close()
+	e := &evaluation{b: b, t: t, w: w, o: o, net: Network{f, t.Schedule, t.Prediction}, name: fingerprint(t)}
+	e.reals = Spread(o.Training, max(o.Samples, realImages))
+	if o.Samples > e.reals.N && slices.ContainsFunc(o.Metrics, needsSamples) {
+		return fmt.Errorf("%d samples cannot be compared with %d training images: sample at most as many", o.Samples, e.reals.N)
+	}
+	for _, m := range []struct {
+		names []string
+		f     func(context.Context) error
+	}{{[]string{Loss}, e.loss}, {[]string{BitsDim}, e.bits}, {[]string{SWD}, e.swd}, {[]string{FrechetD, KernelD, Precision}, e.features}, {[]string{Memory}, e.nearest}} {
+		if !slices.ContainsFunc(m.names, e.wants) {
+			continue
+		}
+		if err := m.f(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *evaluation) wants(name string) bool { return slices.Contains(e.o.Metrics, name) }
+
+func needsSamples(name string) bool { return name != Loss && name != BitsDim }
+
+// fingerprint names weights.
+func fingerprint(t *model.Trained) string {
+	h := sha256.New()
+	_ = binary.Write(h, binary.LittleEndian, t.Weights) // a hash takes all
+	return hex.EncodeToString(h.Sum(nil)[:12])
+}
+
+// Spread picks n pictures evenly by index.
+func Spread(m Images, n int) Images {
+	if n >= m.N {
+		return m
+	}
+	out := Images{N: n, Size: m.Size, Channels: m.Channels}
+	for i := range n {
+		out.Pixels = append(out.Pixels, m.At(i*m.N/n)...)
+	}
+	return out
+}
+
+// say hands a result on.
+func (e *evaluation) say(start time.Time, r run.Eval) error {
+	r.Seconds = run.Float(time.Since(start).Seconds())
+	if r.Metric != Loss && r.Metric != BitsDim {
+		r.Sampler, r.SamplingSteps = e.o.Sampler, e.o.Sampling.Steps
+		if r.SamplingSteps == 0 {
+			r.SamplingSteps = e.t.Schedule.T()
+		}
+		r.ImagesPerS = run.Float(e.perS)
+	}
+	return e.o.OnResult(r)
+}
+
+func (r Estimate) into(e run.Eval) run.Eval {
+	e.Value, e.Err, e.N = run.Float(r.Value), run.Float(r.Err), r.N
+	return e
+}
+
+func split(parts []Estimate) (values, errs []run.Float) {
+	for _, p := range parts {
+		values, errs = append(values, run.Float(p.Value)), append(errs, run.Float(p.Err))
+	}
+	return values, errs
+}
+
+// heldChunk is how many pictures of the loss and the bound are kept together.
+const heldChunk = 8
+
+// overHeld computes rows of numbers about the held-out pictures, chunk by chunk.
+func (e *evaluation) overHeld(ctx context.Context, name, about string, draws int, f func(ctx context.Context, images Images, from, to, draws int, seed uint64, tick func(float64)) ([]float32, error)) ([]float32, error) {
+	held := e.o.Held
+	if held.N < 2 {
+		return nil, errors.New("no images to evaluate the loss on: want at least 2")
+	}
+	all, err := chunks(ctx, e.w, task{
+		name: name, about: about, n: (held.N + heldChunk - 1) / heldChunk,
+		deps: []any{"2", e.name, e.t.UNet, e.t.Prediction, e.t.Schedule.Betas, held.hash(), held.N, draws, e.o.Seed},
+	}, func(i int, _ []float32, tick func(float64)) ([]float32, error) {
+		return f(ctx, held, i*heldChunk, min((i+1)*heldChunk, held.N), draws, e.o.Seed, tick)
+	})
+	return slices.Concat(all...), err
+}
+
+func (e *evaluation) loss(ctx context.Context) error {
+	start := time.Now()
+	v, err := e.overHeld(ctx, "loss", "loss by timestep", e.o.LossDraws, e.net.losses)
+	if err != nil {
+		return err
+	}
+	by := byTimestep(v, e.o.LossDraws, Buckets)
+	r := by.Total.into(run.Eval{Metric: Loss, About: "loss (mean squared error of what the network predicts)", Against: e.o.HeldName})
+	r.Parts, r.PartErrs = split(by.Parts)
+	return e.say(start, r)
+}
+
+func (e *evaluation) bits(ctx context.Context) error {
+	start := time.Now()
+	v, err := e.overHeld(ctx, "bits", "variational bound", e.o.BitsDraws, e.net.bits)
+	if err != nil {
+		return err
+	}
+	s := sumBits(e.t.Schedule, v, e.o.BitsDraws, Buckets, e.o.Seed, e.o.Variance)
+	r := s.Total.into(run.Eval{Metric: BitsDim, Against: e.o.HeldName, About: fmt.Sprintf("bits/dim, variational bound with variance %s: prior %.4f, decoder %.4f, %d of %d timesteps an image",
+		e.o.Variance, s.Prior.Value, s.Decoder.Value, e.o.BitsDraws+1, e.t.Schedule.T())})
+	r.Parts, r.PartErrs = split(s.Terms)
+	return e.say(start, r)
+}
+
+// sampleChunk is how many samples are kept together.
+const sampleChunk = 32
+
+// sample makes the samples, once.
+func (e *evaluation) sample(ctx context.Context) (Images, error) {
+	if e.samples != nil {
+		return *e.samples, nil
+	}
+	f, o := e.net.Forward, e.o
+	o.Sampling.Prediction = e.t.Prediction
+	steps := o.Sampling.Steps
+	if steps == 0 {
+		steps = e.t.Schedule.T()
+	}
+	all, err := chunks(ctx, e.w, task{
+		name: "samples", about: fmt.Sprintf("samples, %s with %d steps", o.Sampler, steps), n: (o.Samples + sampleChunk - 1) / sampleChunk,
+		deps: []any{"1", e.name, e.t.UNet, e.t.Schedule.Betas, o.Sampler, o.Sampling, o.Seed},
+	}, func(i int, _ []float32, tick func(float64)) ([]float32, error) {
+		start := time.Now()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		x, err := f.Sample(ctx, e.t.Schedule, model.Request{
+			Sampler: o.Sampler, Options: o.Sampling, N: sampleChunk, Seed: o.Seed, First: uint32(i * sampleChunk),
+			OnStep: func(done, k, _ int, _, _ []float32) {
+				tick((float64(done) + float64(min(f.Batch, sampleChunk-done))*float64(k+1)/float64(steps)) / sampleChunk)
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+		for k, v := range x {
+			x[k] = float32(model.Byte(v))
+		}
+		return append(x, float32(time.Since(start).Seconds())), nil
+	})
+	if err != nil {
+		return Images{}, err
+	}
+	s := Images{Size: f.Size, Channels: f.In}
+	seconds := 0.0
+	for _, chunk := range all {
+		last := len(chunk) - 1
+		seconds += float64(chunk[last])
+		for _, v := range chunk[:last] {
+			s.Pixels = append(s.Pixels, byte(v))
+		}
+	}
+	e.perS = float64(len(all)*sampleChunk) / seconds
+	s.N = len(s.Pixels) / s.Per()
+	s = s.First(o.Samples)
+	e.samples = &s
+	return s, nil
+}
+
+// progress is a task of one chunk that is not kept: it takes seconds.
+func (e *evaluation) progress(about string) func(float64) {
+	start := time.Now()
+	return func(part float64) {
+		p := Progress{Task: about, Done: part, Total: 1, Left: math.NaN()}
+		if part > 0 {
+			p.Left = time.Since(start).Seconds() * (1 - part) / part
+		}
+		e.w.say(p)
+	}
+}
+
+func (e *evaluation) swd(ctx context.Context) error {
+	start := time.Now()
+	s, err := e.sample(ctx)
+	if err != nil {
+		return err
+	}
+	levels, total, err := SlicedWasserstein(ctx, Spread(e.reals, s.N), s, e.o.Seed, e.progress("sliced Wasserstein distance"))
+	if err != nil {
+		return err
+	}
+	r := total.into(run.Eval{Metric: SWD, About: fmt.Sprintf("sliced Wasserstein distance x %d, mean of %d levels from %d pixels down", swdScale, len(levels), s.Size), Against: "training images"})
+	r.Parts, r.PartErrs = split(levels)
+	return e.say(start, r)
+}
+
+// features computes what rests on features: they are extracted once.
+func (e *evaluation) features(ctx context.Context) error {
+	s, err := e.sample(ctx)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	var f *Features
+	if e.o.FeatureFile != "" {
+		f, err = Inception(e.b, e.o.FeatureFile)
+	} else {
+		f, err = OwnFeatures(ctx, e.b, e.w, e.o.Training)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // memory
+	reals, err := Extract(ctx, e.w, f, e.reals, "training images")
+	if err != nil {
+		return err
+	}
+	ours, err := Extract(ctx, e.w, f, s, "samples")
+	if err != nil {
+		return err
+	}
+	frechet, kernel := "Fréchet distance on "+f.Name, "kernel distance on "+f.Name
+	names := [2]string{FrechetD, KernelD}
+	if f.Standard {
+		frechet, kernel, names = "FID: Fréchet distance on "+f.Name, "KID: kernel distance on "+f.Name, [2]string{"fid", "kid"}
+	}
+	against := fmt.Sprintf("%d training images", reals.N)
+	if e.wants(FrechetD) {
+		r, err := Frechet(reals, ours, e.progress("Fréchet distance"))
+		if err != nil {
+			return err
+		}
+		if err := e.say(start, r.into(run.Eval{Metric: names[0], About: frechet, Against: against})); err != nil {
+			return err
+		}
+	}
+	if e.wants(KernelD) {
+		r, err := Kernel(reals, ours, e.progress("kernel distance"))
+		if err != nil {
+			return err
+		}
+		if err := e.say(start, r.into(run.Eval{Metric: names[1], About: kernel, Against: against})); err != nil {
+			return err
+		}
+	}
+	if e.wants(Precision) {
+		p, r, err := PrecisionRecall(pick(reals, ours.N), ours, e.progress("precision and recall"))
+		if err != nil {
+			return err
+		}
+		for _, v := range []struct {
+			name, about string
+			Estimate
+		}{{Precision, "precision, the part of the samples among the real images, on ", p}, {"recall", "recall, the part of the real images among the samples, on ", r}} {
+			if err := e.say(start, v.into(run.Eval{Metric: v.name, About: v.about + f.Name, Against: "training images"})); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// pick takes n rows of a cloud, evenly.
+func pick(c Cloud, n int) Cloud {
+	if n >= c.N {
+		return c
+	}
+	out := Cloud{N: n, D: c.D}
+	for i := range n {
+		out.V = append(out.V, c.Row(i*c.N/n)...)
+	}
+	return out
+}
+
+// baseline is how many pictures that are no samples are looked up for comparison.
+const baseline = 256
+
+// nearest looks for each sample among the training images.
+func (e *evaluation) nearest(ctx context.Context) error {
+	start := time.Now()
+	s, err := e.sample(ctx)
+	if err != nil {
+		return err
+	}
+	training, others, what := e.o.Training, e.o.Held.First(baseline), e.o.HeldName
+	if strings.HasPrefix(what, TrainingName) || others.N < 16 {
+		training, others = Split(training, min(baseline, training.N/2))
+		what = "training images that were left out"
+	}
+	usual, err := e.search(ctx, others, training, "nearest training images of "+what)
+	if err != nil {
+		return err
+	}
+	list, err := e.search(ctx, s, e.o.Training, "nearest training images of the samples")
+	if err != nil {
+		return err
+	}
+	typical := rms(usual)
+	slices.Sort(typical)
+	close := typical[len(typical)/100]
+	ours := rms(list)
+	below := 0
+	for _, d := range ours {
+		if d < close {
+			below++
+		}
+	}
+	pairs := Pairs(s, e.o.Training, list)
+	name, err := e.o.OnPicture("nearest", model.Grid(pairs.floats(0, pairs.N), pairs.N, pairs.Size, pairs.Channels, 2*model.Columns((s.N+1)/2)))
+	if err != nil {
+		return err
+	}
+	r := mean(ours).into(run.Eval{Metric: Memory, File: name, Against: fmt.Sprintf("%d training images", e.o.Training.N),
+		About: fmt.Sprintf("distance to the nearest training image, root mean square of pixels in levels of 255; %s: %.2f", what, mean(typical).Value)})
+	if err := e.say(start, r); err != nil {
+		return err
+	}
+	r = part(below, len(ours)).into(run.Eval{Metric: "memorised", File: name, Against: fmt.Sprintf("%d training images", e.o.Training.N),
+		About: fmt.Sprintf("part of the samples nearer to a training image than 99%% of %s are (%.2f)", what, close)})
+	return e.say(start, r)
+}
+
+// searchChunk is how many pictures' neighbours are kept together.
+const searchChunk = 128
+
+func (e *evaluation) search(ctx context.Context, pictures, training Images, about string) ([]Neighbour, error) {
+	all, err := chunks(ctx, e.w, task{
+		name: "nearest", about: about, n: (pictures.N + searchChunk - 1) / searchChunk, deps: []any{"1", pictures.hash(), training.hash(), e.o.Mirror},
+	}, func(i int, _ []float32, tick func(float64)) ([]float32, error) {
+		list, err := Nearest(ctx, pictures, i*searchChunk, min((i+1)*searchChunk, pictures.N), training, e.o.Mirror, tick)
+		var chunk []float32
+		for _, n := range list {
+			m := float32(0)
+			if n.Mirrored {
+				m = 1
+			}
+			chunk = append(chunk, float32(n.Training), m, float32(n.Distance))
+		}
+		return chunk, err
+	})
+	var list []Neighbour
+	for _, chunk := range all {
+		for k := 0; k < len(chunk); k += 3 {
+			list = append(list, Neighbour{len(list), int(chunk[k]), chunk[k+1] == 1, float64(chunk[k+2])})
+		}
+	}
+	return list, err
+}
+
+// rms are distances in levels of a byte.
+func rms(list []Neighbour) []float64 {
+	v := make([]float64, len(list))
+	for i, n := range list {
+		v[i] = 127.5 * math.Sqrt(n.Distance)
+	}
+	return v
+}

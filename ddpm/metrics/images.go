@@ -1,0 +1,58 @@
+package metrics
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// Images are pictures as bytes: [N,S,S,C].
+type Images struct {
+	N, Size, Channels int
+	Pixels            []byte
+}
+
+// Per is the bytes of one picture.
+func (m Images) Per() int { return m.Size * m.Size * m.Channels }
+
+// At is picture i, [S,S,C].
+func (m Images) At(i int) []byte { return m.Pixels[i*m.Per() : (i+1)*m.Per()] }
+
+// First is at most the first n pictures.
+func (m Images) First(n int) Images {
+	m.N = min(n, m.N)
+	m.Pixels = m.Pixels[:m.N*m.Per()]
+	return m
+}
+
+// floats are pictures [from,to) in [-1,1].
+func (m Images) floats(from, to int) []float32 {
+	v := make([]float32, (to-from)*m.Per())
+	for i, p := range m.Pixels[from*m.Per() : to*m.Per()] {
+		v[i] = float32(float64(p)/127.5 - 1)
+	}
+	return v
+}
+
+// hash names the pictures.
+func (m Images) hash() string {
+	sum := sha256.Sum256(m.Pixels)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Split takes n pictures out of a set, evenly spaced by index, and returns the others and them. The same set and n give the same
+// split, always.
+func Split(m Images, n int) (rest, held Images) {
+	rest, held = m, m
+	rest.N, held.N = m.N-n, n
+	rest.Pixels, held.Pixels = make([]byte, 0, rest.N*m.Per()), make([]byte, 0, n*m.Per())
+	next := 0 // of the held-out pictures
+	for i := range m.N {
+		if next < n && i == (2*next+1)*m.N/(2*n) {
+			held.Pixels = append(held.Pixels, m.At(i)...)
+			next++
+		} else {
+			rest.Pixels = append(rest.Pixels, m.At(i)...)
+		}
+	}
+	return rest, held
+}
