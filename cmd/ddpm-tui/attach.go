@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -47,6 +46,9 @@ that trains.`,
 		if err != nil {
 			return err
 		}
+		if flag, _ := c.Flags().GetBool("plain"); !headless && !asJSON && (flag || onTerminal() && plain(c)) {
+			return tellAttached(c, folder, role)
+		}
 		if headless || asJSON || !onTerminal() {
 			ctx, cancel := context.WithCancel(c.Context())
 			defer cancel()
@@ -70,13 +72,16 @@ that trains.`,
 func showAttached(c *cobra.Command, folder *run.Folder, role socket.Role) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Context())) // the screen leaves with the command's context, and then this ends
 	defer cancel()
+	if plain(c) {
+		return tellAttached(c, folder, role)
+	}
 	src := attach(ctx, folder, role)
 	err := tui.RunTraining(c.Context(), src, screen(c, folder.Name(), nextSteps(folder)...))
 	if err != nil && !errors.Is(err, tui.ErrLeft) {
 		return err
 	}
-	if pid, ok := folder.Locked(); ok && err != nil && !src.ending() {
-		fmt.Fprintf(c.OutOrStdout(), "training goes on (process %d)\n  back to the screen:  ddpm-tui attach %s\n  save and stop:       ddpm-tui stop %s\n", pid, folder.Dir(), folder.Dir())
+	if _, ok := folder.Locked(); ok && err != nil && !src.ending() {
+		trainingGoesOn(c, folder)
 		return nil
 	}
 	return src.result()

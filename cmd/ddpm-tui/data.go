@@ -37,7 +37,7 @@ files or MNIST's idx files; left out, it is the avatars inside the program.`,
 		switch {
 		case *asJSON:
 			return json.NewEncoder(out).Encode(facts)
-		case *headless || !onTerminal():
+		case *headless || !onScreen(c):
 			fmt.Fprint(out, facts)
 			for _, s := range facts.Skipped {
 				fmt.Fprintln(out, "skipped", s)
@@ -65,13 +65,14 @@ func first(a []string) string {
 
 // onTerminal says whether a screen can be shown.
 func onTerminal() bool {
-	return term.IsTerminal(os.Stdin.Fd()) && term.IsTerminal(os.Stdout.Fd()) && os.Getenv("TERM") != "dumb"
+	return term.IsTerminal(os.Stdin.Fd()) && term.IsTerminal(os.Stdout.Fd())
 }
 
 // screen are the options of a screen.
 func screen(c *cobra.Command, title string, next ...string) tui.Options {
 	images, _ := c.Flags().GetString("images")
-	return tui.Options{Title: title, Images: images, Next: next}
+	kib, _ := c.Flags().GetInt("bandwidth")
+	return tui.Options{Title: title, Images: images, Next: next, Budget: kib << 10}
 }
 
 // loadData loads an image set, with progress on w where that is a terminal.

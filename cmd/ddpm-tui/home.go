@@ -23,6 +23,15 @@ func runInfos(root string) []tui.RunInfo {
 
 // home shows the runs and a new run, and does what the person chose.
 func home(c *cobra.Command, _ []string) error {
+	if plain(c) {
+		root := newRoot()
+		root.SetArgs([]string{"runs"})
+		if err := root.ExecuteContext(c.Context()); err != nil {
+			return err
+		}
+		fmt.Fprintln(c.OutOrStdout(), "\nddpm-tui train --plain starts a run, ddpm-tui attach RUN --plain tells what one does, ddpm-tui --help lists the commands")
+		return nil
+	}
 	if !onTerminal() {
 		return usageError{errors.New("the home screen needs a terminal: see ddpm-tui --help for the commands")}
 	}

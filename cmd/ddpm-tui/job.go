@@ -132,7 +132,7 @@ func (j *job) start(c *cobra.Command, folder *run.Folder) error {
 		return j.follow(c)
 	case j.isDetached:
 		return j.detached(c, folder)
-	case j.json || j.headless || j.ranks.asked || !onTerminal():
+	case j.json || j.headless || j.ranks.asked || !onTerminal() || plain(c) && (j.noDetach || !canDetach):
 		return j.foreground(c, folder)
 	case j.noDetach || !canDetach:
 		return j.watch(c, folder)

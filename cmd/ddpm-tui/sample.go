@@ -22,6 +22,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
 	"github.com/ddpm-tui/ddpm-tui/tui"
+	"github.com/ddpm-tui/ddpm-tui/tui/picture"
 )
 
 // sampleFlags are the flags of sample.
@@ -109,14 +110,34 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 	}
 	defer mem.Close()
 	j := &sampling{f: f, t: t, fw: fw, req: req, steps: steps}
-	if f.json || f.headless || !onTerminal() {
+	if f.json || f.headless || !onScreen(c) {
 		err := j.run(c.Context(), j.lines(c.OutOrStdout()))
 		if errors.Is(err, context.Canceled) {
 			err = errUnfinished
 		}
+		if err == nil && !f.json && plain(c) {
+			err = f.tell(c.OutOrStdout())
+		}
 		return err
 	}
 	return j.watch(c, opt)
+}
+
+// tell says the numbers that stand for the pictures that were written.
+func (f *sampleFlags) tell(w io.Writer) error {
+	file, err := os.Open(f.output)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	m, _, err := image.Decode(file)
+	if err != nil {
+		return err
+	}
+	cols := model.Columns(f.n)
+	stats := picture.Sheet{Image: m, Rows: (f.n + cols - 1) / cols, Cols: cols}.Stats()
+	(&narrator{w: w}).pictures("samples", stats[:f.n])
+	return nil
 }
 
 // errUnfinished is for a person who did not wait.

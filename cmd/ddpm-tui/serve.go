@@ -31,7 +31,7 @@ func newServe() *cobra.Command {
 	var f serveFlags
 	c := &cobra.Command{
 		Use: "serve [FOLDER|RUN]", Short: "Let others watch runs over SSH, without an account on this machine", Args: args(0, 1),
-		Long: `Serve the training screen over SSH: to everybody whose key is in a file, and to nobody else. They see the runs of ./runs, or of FOLDER,
+		Long: `Let others watch over SSH: everybody whose key is in a file, and nobody else. They see the runs of ./runs, or of FOLDER,
 or one RUN, and can do nothing but watch. A key whose line begins with the word control may also pause, sample, save and stop.
 
 There is no shell, no command, no file transfer and no forwarding behind it. It listens on this machine only, unless --listen names

@@ -116,6 +116,28 @@ func (term *terminal) until(words ...string) {
 	}
 }
 
+// heard waits until all of the words have been written, whether they are still on the screen or not.
+func (term *terminal) heard(words ...string) {
+	term.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		term.mu.Lock()
+		raw := term.raw.String()
+		term.mu.Unlock()
+		missing := ""
+		for _, w := range words {
+			if !strings.Contains(raw, w) {
+				missing = w
+			}
+		}
+		if missing == "" {
+			return
+		}
+		if time.Now().After(end) {
+			term.t.Fatalf("%q was not written: %q", missing, raw)
+		}
+	}
+}
+
 // frame looks at a whole screen: the program's line above, its keys below, as the screen is 80x24.
 func (term *terminal) frame(top, bottom string) {
 	term.t.Helper()
