@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/ddpm-tui
 VERSION_STATICCHECK := v0.8.2
 
-.PHONY: run build test race torture nasty lint cross generate bench screenshots
+.PHONY: run build test mpi test-mpi race torture nasty lint cross generate bench screenshots
 
 run: build            ## train on the embedded avatars and watch
 	./$(BIN) train
@@ -13,6 +13,13 @@ build:                ## bin/ddpm-tui
 
 test:                 ## all tests
 	$(GO) test ./...
+
+mpi:                  ## bin/ddpm-tui-mpi, which trains and samples on several machines (needs libopenmpi-dev)
+	CC=mpicc $(GO) build -tags mpi -o $(BIN)-mpi ./cmd/ddpm-tui
+
+test-mpi:             ## the tests of several processes, on 1 to 3 ranks here (needs libopenmpi-dev and openmpi-bin)
+	CC=mpicc $(GO) vet -tags mpi ./ddpm/dist ./cmd/ddpm-tui
+	CC=mpicc OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 $(GO) test -tags mpi -run '^TestMPI' -count 1 -timeout 5m ./ddpm/dist ./cmd/ddpm-tui
 
 race:                 ## the concurrent packages under the race detector
 	$(GO) test -race -short ./backend/cpu ./ddpm/run/... ./ddpm/train ./ddpm/data ./tui/... ./cmd/...

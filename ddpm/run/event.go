@@ -58,6 +58,7 @@ type Start struct {
 // A Rank is one of the processes that share each batch.
 type Rank struct {
 	Host      string `json:"host"`
+	PID       int    `json:"pid"`
 	Device    string `json:"device"`
 	Images    int    `json:"images"` // of each batch
 	PlanBytes int64  `json:"plan_bytes"`

@@ -51,8 +51,8 @@ func (t team) muster(b backend.Info, s *Step, err error) ([]run.Rank, error) {
 	if t.Size() == 1 {
 		return nil, err
 	}
-	host, _ := dist.Here()
-	r := run.Rank{Host: host, Device: device(b), FreeBytes: b.Memory}
+	host, pid := dist.Here()
+	r := run.Rank{Host: host, PID: pid, Device: device(b), FreeBytes: b.Memory}
 	var no *model.NoMemoryError
 	switch {
 	case s != nil:
