@@ -67,6 +67,11 @@ type (
 		// Scratch is how many bytes of scratch memory the step's kernel wants.
 		Scratch(*Step) int
 	}
+	// A Fuser is a Planner whose kernels can do a little more to their first output: Fuses reports whether the kernel of op can
+	// apply next to it, of whose two inputs it is the operand-th.
+	Fuser interface {
+		Fuses(op string, attrs any, in []Shape, next string, operand int) bool
+	}
 	// Mapped is a buffer whose memory the host shares with the device, at no cost.
 	Mapped interface{ Map() []byte }
 	// A Timer can time each step, at a small cost.
@@ -109,10 +114,17 @@ type Step struct {
 	Label   string // where in the model, for people
 	Attrs   any    // one of the structs of attrs.go, or nil
 	In, Out []View
-	Scratch View // bytes for the kernel's own use; undefined content
-	Barrier bool // touches memory that a step since the last barrier wrote, or writes what one read
+	After   []After // what the kernel does to its first output before it is done; each reads one more input, at the end of In
+	Scratch View    // bytes for the kernel's own use; undefined content
+	Barrier bool    // touches memory that a step since the last barrier wrote, or writes what one read
 	FLOPs   int64
 	Bytes   int64 // least traffic: inputs read once, outputs written once
+}
+
+// An After is an element-wise op of two inputs, the first output of its step and one more.
+type After struct {
+	Op    string
+	Attrs any
 }
 
 // Bind sets the buffer of the slot called name, and says whether there is one.

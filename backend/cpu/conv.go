@@ -107,6 +107,9 @@ func prepareConv(c *call) func() {
 	if !c.in[2].absent() {
 		p.bias = bias
 	}
+	if c.after != nil {
+		p.done = func(n, h, w, count, from, to int) { c.finish(y, n, h, w, 1, count, from, to) }
+	}
 	// B[tap, i, o] = w[o, tap, i]
 	pack := func(_, panel int) {
 		for t := range taps {
@@ -154,6 +157,9 @@ func prepareConvData(c *call) func() {
 						at = append(at, (kh*a.KW+kw)*I)
 					}
 				}
+			}
+			if c.after != nil {
+				p.done = func(n, h, w, count, from, to int) { c.finish(dx, n, ry+s*h, rx+s*w, s, count, from, to) }
 			}
 			p.b, packed = cut(packed, c.packed(I, len(p.taps), O))
 			p.split(c.Backend)

@@ -125,6 +125,7 @@ type call struct {
 	*Backend
 	step    *backend.Step
 	in, out []tensor
+	after   []follower
 	scratch []float32
 }
 
@@ -162,6 +163,7 @@ func (b *Backend) Compile(p *backend.Program) (backend.Executable, error) {
 		for _, v := range s.Out {
 			c.out = append(c.out, bind(v))
 		}
+		c.followers()
 		if !s.Scratch.Absent() {
 			c.scratch = unsafe.Slice((*float32)(bind(s.Scratch).p), s.Scratch.Shape[0]/4)
 		}

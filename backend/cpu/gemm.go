@@ -19,6 +19,9 @@ type product struct {
 	bias             []float32 // [cols/NR][NR], or nil
 	perBlock, blocks int       // rows of C a task works on, and how many such blocks
 	group            int       // panels of columns a task works on
+
+	// done, if it is not nil, is told of count rows that are complete, pixels side by side in the grid, and their columns.
+	done func(n, y, x, count, from, to int)
 }
 
 // ceil is a/b rounded up.
@@ -110,6 +113,15 @@ func (p *product) rows(b *Backend, worker, from, to, panel int) {
 				copy(at(c, out[i], cols), w.tile[i*nr:][:cols])
 			}
 		}
+	}
+	if p.done == nil {
+		return
+	}
+	for m := from; m < to; {
+		x := m % p.w
+		count := min(to-m, p.w-x)
+		p.done(m/p.w/p.h, m/p.w%p.h, x, count, panel*nr, panel*nr+cols)
+		m += count
 	}
 }
 

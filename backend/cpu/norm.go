@@ -137,6 +137,7 @@ func prepareGroupNormGrad(c *call) func() {
 		}
 		for h := range x.h {
 			c.vec.AffineSiLUGrad(dx.row(n, h)[from:], dx.c, x.row(n, h)[from:], x.c, dy.row(n, h)[from:], dy.c, scale, shift, ca, cb, cc, x.w, a.SiLU)
+			c.finish(dx, n, h, 0, 1, x.w, from, to)
 		}
 	}
 	return func() {

@@ -199,6 +199,9 @@ func (r *winoRun) transformOutputs(worker, from, to, panel int) {
 	r.tiles.runs(from, to, func(i, n, y, x, count int) {
 		a.Src, a.Dst, a.Count = &mem.m[i*r.nr], ptr(r.y.patch(n, y, x, 0), panel*r.nr), count
 		r.c.wino.Output(a)
+		for h := 4 * y; h < 4*y+4; h++ {
+			r.c.finish(r.y, n, h, 4*x, 1, 4*count, panel*r.nr, panel*r.nr+a.N)
+		}
 	})
 }
 

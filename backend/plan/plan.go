@@ -38,6 +38,7 @@ type Stats struct {
 
 // value is what the plan decides for one value of the arena.
 type value struct {
+	op         string // whose kernel makes it
 	view       backend.View
 	dense      bool // no halo, whatever its readers want
 	first      int  // step that makes it
@@ -50,9 +51,10 @@ type value struct {
 
 // Compile plans g. Nodes whose results nobody reads are left out.
 func Compile(g *graph.Graph, o Options) (*backend.Program, Stats, error) {
-	c := &compiler{o: o, values: map[*graph.Value]*value{}, slots: map[string]int{Arena: 0}}
+	c := &compiler{o: o, fused: map[*graph.Node]fused{}, values: map[*graph.Value]*value{}, slots: map[string]int{Arena: 0}}
 	c.p = &backend.Program{Name: o.Name, Buffers: []backend.Slot{{Name: Arena}}}
 	c.live(g)
+	c.fuse()
 	if err := c.layout(); err != nil {
 		return nil, Stats{}, err
 	}
@@ -67,6 +69,7 @@ type compiler struct {
 	o      Options
 	p      *backend.Program
 	nodes  []*graph.Node
+	fused  map[*graph.Node]fused
 	values map[*graph.Value]*value
 	order  []*value // by first use
 	slots  map[string]int
@@ -108,6 +111,7 @@ func (c *compiler) layout() error {
 		if err := checkState(n); err != nil {
 			return err
 		}
+		own := len(n.In) - len(c.fused[n].after)
 		for j, v := range n.In {
 			if v == nil || v.Store != nil {
 				continue
@@ -118,13 +122,16 @@ func (c *compiler) layout() error {
 			}
 			a.last = i
 			if p := c.o.Planner; p != nil && len(v.Shape) == 4 && v.DType == backend.F32 {
-				a.view.Halo = max(a.view.Halo, p.Halo(n.Op.Name, n.Attrs, j, shapes(n.In)))
-				a.dense = a.dense || p.Dense(n.Op.Name) || p.Dense(v.Producer.Op.Name) || v.Shape[1]*v.Shape[2] == 1
+				if j < own {
+					a.view.Halo = max(a.view.Halo, p.Halo(n.Op.Name, n.Attrs, j, shapes(n.In[:own])))
+					a.dense = a.dense || p.Dense(n.Op.Name)
+				}
+				a.dense = a.dense || p.Dense(a.op) || v.Shape[1]*v.Shape[2] == 1
 			}
 		}
 		for _, v := range n.Out {
 			if v.Store == nil {
-				a := &value{first: i, last: i, view: backend.View{DType: v.DType, Shape: v.Shape}}
+				a := &value{op: n.Op.Name, first: i, last: i, view: backend.View{DType: v.DType, Shape: v.Shape}}
 				c.values[v] = a
 				c.order = append(c.order, a)
 			}
@@ -194,22 +201,20 @@ func (c *compiler) view(v *graph.Value) backend.View {
 // steps makes the list of steps and asks for their scratch memory.
 func (c *compiler) steps() {
 	for i, n := range c.nodes {
-		s := backend.Step{Op: n.Op.Name, Label: n.Label, Attrs: n.Attrs, Scratch: backend.View{Buffer: backend.None}}
-		in, out := make([]graph.Type, len(n.In)), make([]graph.Type, len(n.Out))
-		for j, v := range n.In {
+		x := c.fused[n]
+		s := backend.Step{Op: n.Op.Name, Label: n.Label, Attrs: n.Attrs, After: x.after, Scratch: backend.View{Buffer: backend.None}}
+		for _, v := range n.In {
 			s.In = append(s.In, c.view(v))
 			if v != nil {
-				in[j] = v.Type
 				s.Bytes += int64(v.Bytes())
 			}
 		}
-		for j, v := range n.Out {
+		for _, v := range n.Out {
 			s.Out = append(s.Out, c.view(v))
-			out[j] = v.Type
 			s.Bytes += int64(v.Bytes())
 		}
 		if n.Op.FLOPs != nil {
-			s.FLOPs = n.Op.FLOPs(n.Attrs, in, out)
+			s.FLOPs = n.Op.FLOPs(n.Attrs, types(n.In[:len(n.In)-len(x.after)]), types(n.Out)) + x.flops
 		}
 		c.stats.FLOPs += s.FLOPs
 		c.stats.Bytes += s.Bytes
