@@ -116,7 +116,7 @@ func prepareGroupNormGrad(c *call) func() {
 		clear(s1)
 		clear(s2)
 		for h := range x.h {
-			c.vec.AffineSiLUGradSums(s1, s2, x.row(n, h)[from:], x.c, dy.row(n, h)[from:], dy.c, scale, shift, x.w, a.SiLU)
+			c.vec.AffineSiLUGradSums(s1, s2, dx.row(n, h)[from:], dx.c, x.row(n, h)[from:], x.c, dy.row(n, h)[from:], dy.c, scale, shift, x.w, a.SiLU)
 		}
 		for g := range groups {
 			at := (n*a.Groups + block*groups + g) * 2
@@ -136,7 +136,11 @@ func prepareGroupNormGrad(c *call) func() {
 			}
 		}
 		for h := range x.h {
-			c.vec.AffineSiLUGrad(dx.row(n, h)[from:], dx.c, x.row(n, h)[from:], x.c, dy.row(n, h)[from:], dy.c, scale, shift, ca, cb, cc, x.w, a.SiLU)
+			dz, stride := dy.row(n, h)[from:], dy.c
+			if a.SiLU { // the sums have left it there
+				dz, stride = dx.row(n, h)[from:], dx.c
+			}
+			c.vec.AffineGrad(dx.row(n, h)[from:], dx.c, x.row(n, h)[from:], x.c, dz, stride, ca, cb, cc, x.w)
 			c.finish(dx, n, h, 0, 1, x.w, from, to)
 		}
 	}

@@ -76,7 +76,7 @@ func init() {
 				clear(dscale)
 				clear(dshift)
 				for h := range x.h {
-					c.vec.AffineSiLUGradSums(dshift, dscale, x.row(n, h), C, dy.row(n, h), C, one, zero, x.w, false)
+					c.vec.AffineSiLUGradSums(dshift, dscale, nil, 0, x.row(n, h), C, dy.row(n, h), C, one, zero, x.w, false)
 					c.vec.AffineSiLU(dx.row(n, h), C, dy.row(n, h), C, row, zero, x.w, false)
 				}
 			})

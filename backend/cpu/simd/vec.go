@@ -38,7 +38,7 @@ type vecKernels struct {
 	rowSums                    func(sum, x []float32, xs, pixels int)
 	affine, affineSiLU         func(dst []float32, ds int, x []float32, xs int, a, b []float32, pixels int)
 	affineSums, affineSiLUSums affineSumsFunc
-	affineGrad, affineSiLUGrad affineGradFunc
+	affineGrad                 func(dx []float32, ds int, x []float32, xs int, dz []float32, zs int, ca, cb, cc []float32, pixels int)
 	normals                    func(dst []float32, k0, k1, c1, c2, c3 uint32) // a multiple of normalStep elements; nil for rng's
 	addRow                     func(dst []float32, ds int, x []float32, xs int, row []float32, pixels int)
 	copyRows, addRows          func(dst []float32, ds int, x []float32, xs, c, pixels int)
@@ -46,9 +46,7 @@ type vecKernels struct {
 }
 
 type (
-	affineSumsFunc func(s1, s2, x []float32, xs int, dy []float32, ys int, a, b []float32, pixels int)
-	affineGradFunc func(dx []float32, ds int, x []float32, xs int, dy []float32, ys int,
-		a, b, ca, cb, cc []float32, pixels int)
+	affineSumsFunc func(s1, s2, dz []float32, ds int, x []float32, xs int, dy []float32, ys int, a, b []float32, pixels int)
 )
 
 const (

@@ -966,9 +966,9 @@ loop1:
 	VFMADD213PS  vecdata<>+32(SB), Y1, Y2
 	VFMADD213PS  vecdata<>+32(SB), Y1, Y2
 	VPADDD       Y3, Y2, Y2
-	VBROADCASTSS vecdata<>+32(SB), Y1
-	VADDPS       vecdata<>+32(SB), Y2, Y3
-	VDIVPS       Y3, Y1, Y1
+	VADDPS       vecdata<>+32(SB), Y2, Y1
+	VBROADCASTSS vecdata<>+32(SB), Y3
+	VDIVPS       Y1, Y3, Y1
 	VMULPS       Y1, Y2, Y2
 	VFMADD213PS  vecdata<>+32(SB), Y0, Y2
 	VMULPS       Y1, Y2, Y0
@@ -994,9 +994,9 @@ loop1:
 	VFMADD213PS  vecdata<>+32(SB), Y1, Y2
 	VFMADD213PS  vecdata<>+32(SB), Y1, Y2
 	VPADDD       Y3, Y2, Y2
-	VBROADCASTSS vecdata<>+32(SB), Y1
-	VADDPS       vecdata<>+32(SB), Y2, Y3
-	VDIVPS       Y3, Y1, Y1
+	VADDPS       vecdata<>+32(SB), Y2, Y1
+	VBROADCASTSS vecdata<>+32(SB), Y3
+	VDIVPS       Y1, Y3, Y1
 	VMULPS       Y1, Y2, Y2
 	VFMADD213PS  vecdata<>+32(SB), Y0, Y2
 	VMULPS       Y1, Y2, Y0
@@ -1022,9 +1022,9 @@ loop1:
 	VFMADD213PS  vecdata<>+32(SB), Y1, Y2
 	VFMADD213PS  vecdata<>+32(SB), Y1, Y2
 	VPADDD       Y3, Y2, Y2
-	VBROADCASTSS vecdata<>+32(SB), Y1
-	VADDPS       vecdata<>+32(SB), Y2, Y3
-	VDIVPS       Y3, Y1, Y1
+	VADDPS       vecdata<>+32(SB), Y2, Y1
+	VBROADCASTSS vecdata<>+32(SB), Y3
+	VDIVPS       Y1, Y3, Y1
 	VMULPS       Y1, Y2, Y2
 	VFMADD213PS  vecdata<>+32(SB), Y0, Y2
 	VMULPS       Y1, Y2, Y0
@@ -1050,9 +1050,9 @@ loop1:
 	VFMADD213PS  vecdata<>+32(SB), Y1, Y2
 	VFMADD213PS  vecdata<>+32(SB), Y1, Y2
 	VPADDD       Y3, Y2, Y2
-	VBROADCASTSS vecdata<>+32(SB), Y1
-	VADDPS       vecdata<>+32(SB), Y2, Y3
-	VDIVPS       Y3, Y1, Y1
+	VADDPS       vecdata<>+32(SB), Y2, Y1
+	VBROADCASTSS vecdata<>+32(SB), Y3
+	VDIVPS       Y1, Y3, Y1
 	VMULPS       Y1, Y2, Y2
 	VFMADD213PS  vecdata<>+32(SB), Y0, Y2
 	VMULPS       Y1, Y2, Y0
@@ -1086,9 +1086,9 @@ loop3:
 	VFMADD213PS  vecdata<>+32(SB), Y1, Y2
 	VFMADD213PS  vecdata<>+32(SB), Y1, Y2
 	VPADDD       Y3, Y2, Y2
-	VBROADCASTSS vecdata<>+32(SB), Y1
-	VADDPS       vecdata<>+32(SB), Y2, Y3
-	VDIVPS       Y3, Y1, Y1
+	VADDPS       vecdata<>+32(SB), Y2, Y1
+	VBROADCASTSS vecdata<>+32(SB), Y3
+	VDIVPS       Y1, Y3, Y1
 	VMULPS       Y1, Y2, Y2
 	VFMADD213PS  vecdata<>+32(SB), Y0, Y2
 	VMULPS       Y1, Y2, Y0
@@ -1123,9 +1123,9 @@ done4:
 	VFMADD213PS  vecdata<>+32(SB), Y2, Y3
 	VFMADD213PS  vecdata<>+32(SB), Y2, Y3
 	VPADDD       Y4, Y3, Y3
-	VBROADCASTSS vecdata<>+32(SB), Y2
-	VADDPS       vecdata<>+32(SB), Y3, Y4
-	VDIVPS       Y4, Y2, Y2
+	VADDPS       vecdata<>+32(SB), Y3, Y2
+	VBROADCASTSS vecdata<>+32(SB), Y4
+	VDIVPS       Y2, Y4, Y2
 	VMULPS       Y2, Y3, Y3
 	VFMADD213PS  vecdata<>+32(SB), Y1, Y3
 	VMULPS       Y2, Y3, Y1
@@ -2210,17 +2210,17 @@ end6:
 	VZEROUPPER
 	RET
 
-// func vecAffineGradSumsAVX2(s1 []float32, s2 []float32, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
+// func vecAffineGradSumsAVX2(s1 []float32, s2 []float32, dz []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
 // Requires: AVX, FMA3
-TEXT ·vecAffineGradSumsAVX2(SB), NOSPLIT, $0-168
-	MOVQ a_base+112(FP), AX
-	MOVQ b_base+136(FP), AX
+TEXT ·vecAffineGradSumsAVX2(SB), NOSPLIT, $0-200
+	MOVQ a_base+144(FP), AX
+	MOVQ b_base+168(FP), AX
 	MOVQ s1_len+8(FP), AX
 	MOVQ s1_base+0(FP), CX
 	MOVQ s2_base+24(FP), DX
-	MOVQ pixels+160(FP), BX
-	MOVQ x_base+48(FP), SI
-	MOVQ dy_base+80(FP), DI
+	MOVQ pixels+192(FP), BX
+	MOVQ x_base+80(FP), SI
+	MOVQ dy_base+112(FP), DI
 
 pixel1:
 	XORQ R8, R8
@@ -2281,95 +2281,11 @@ done5:
 	VMASKMOVPS  Y3, Y0, (DX)(R8*4)
 
 end6:
-	MOVQ xs+72(FP), R8
+	MOVQ xs+104(FP), R8
 	LEAQ (SI)(R8*4), SI
-	MOVQ ys+104(FP), R8
+	MOVQ ys+136(FP), R8
 	LEAQ (DI)(R8*4), DI
 	DECQ BX
-	JNZ  pixel1
-	VZEROUPPER
-	RET
-
-// func vecAffineGradAVX2(dx []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, ca []float32, cb []float32, cc []float32, pixels int)
-// Requires: AVX, FMA3
-TEXT ·vecAffineGradAVX2(SB), NOSPLIT, $0-224
-	MOVQ a_base+96(FP), AX
-	MOVQ b_base+120(FP), AX
-	MOVQ a_len+104(FP), AX
-	MOVQ ca_base+144(FP), CX
-	MOVQ cb_base+168(FP), DX
-	MOVQ cc_base+192(FP), BX
-	MOVQ pixels+216(FP), SI
-	MOVQ dx_base+0(FP), DI
-	MOVQ x_base+32(FP), R8
-	MOVQ dy_base+64(FP), R9
-
-pixel1:
-	XORQ R10, R10
-
-loop2:
-	LEAQ        16(R10), R11
-	CMPQ        R11, AX
-	JGT         done3
-	VMOVUPS     (R8)(R10*4), Y0
-	VMOVUPS     (R9)(R10*4), Y1
-	VMOVUPS     (CX)(R10*4), Y2
-	VMOVUPS     (BX)(R10*4), Y3
-	VFMADD213PS Y3, Y2, Y1
-	VMOVUPS     (DX)(R10*4), Y2
-	VFMADD231PS Y0, Y2, Y1
-	VMOVUPS     Y1, (DI)(R10*4)
-	VMOVUPS     32(R8)(R10*4), Y0
-	VMOVUPS     32(R9)(R10*4), Y1
-	VMOVUPS     32(CX)(R10*4), Y2
-	VMOVUPS     32(BX)(R10*4), Y3
-	VFMADD213PS Y3, Y2, Y1
-	VMOVUPS     32(DX)(R10*4), Y2
-	VFMADD231PS Y0, Y2, Y1
-	VMOVUPS     Y1, 32(DI)(R10*4)
-	ADDQ        $0x00000010, R10
-	JMP         loop2
-
-done3:
-loop4:
-	LEAQ        8(R10), R11
-	CMPQ        R11, AX
-	JGT         done5
-	VMOVUPS     (R8)(R10*4), Y0
-	VMOVUPS     (R9)(R10*4), Y1
-	VMOVUPS     (CX)(R10*4), Y2
-	VMOVUPS     (BX)(R10*4), Y3
-	VFMADD213PS Y3, Y2, Y1
-	VMOVUPS     (DX)(R10*4), Y2
-	VFMADD231PS Y0, Y2, Y1
-	VMOVUPS     Y1, (DI)(R10*4)
-	ADDQ        $0x00000008, R10
-	JMP         loop4
-
-done5:
-	MOVQ        AX, R11
-	SUBQ        R10, R11
-	JLE         end6
-	LEAQ        vecdata<>+1600(SB), R12
-	NEGQ        R11
-	VMOVUPS     32(R12)(R11*4), Y0
-	VMASKMOVPS  (R8)(R10*4), Y0, Y1
-	VMASKMOVPS  (R9)(R10*4), Y0, Y2
-	VMASKMOVPS  (CX)(R10*4), Y0, Y3
-	VMASKMOVPS  (BX)(R10*4), Y0, Y4
-	VFMADD213PS Y4, Y3, Y2
-	VMASKMOVPS  (DX)(R10*4), Y0, Y3
-	VFMADD231PS Y1, Y3, Y2
-	VMASKMOVPS  Y2, Y0, (DI)(R10*4)
-
-end6:
-	MOVQ ds+24(FP), R10
-	LEAQ (DI)(R10*4), DI
-	MOVQ xs+56(FP), R10
-	LEAQ (R8)(R10*4), R8
-	MOVQ ys+88(FP), R10
-	LEAQ (R9)(R10*4), R9
-	DECQ SI
 	JNZ  pixel1
 	VZEROUPPER
 	RET
@@ -2570,29 +2486,30 @@ end6:
 	VZEROUPPER
 	RET
 
-// func vecAffineGradSumsSiLUAVX2(s1 []float32, s2 []float32, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
+// func vecAffineGradSumsSiLUAVX2(s1 []float32, s2 []float32, dz []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·vecAffineGradSumsSiLUAVX2(SB), NOSPLIT, $0-168
-	MOVQ a_base+112(FP), AX
-	MOVQ b_base+136(FP), CX
+TEXT ·vecAffineGradSumsSiLUAVX2(SB), NOSPLIT, $0-200
+	MOVQ a_base+144(FP), AX
+	MOVQ b_base+168(FP), CX
 	MOVQ s1_len+8(FP), DX
 	MOVQ s1_base+0(FP), BX
 	MOVQ s2_base+24(FP), SI
-	MOVQ pixels+160(FP), DI
-	MOVQ x_base+48(FP), R8
-	MOVQ dy_base+80(FP), R9
+	MOVQ pixels+192(FP), DI
+	MOVQ x_base+80(FP), R8
+	MOVQ dy_base+112(FP), R9
+	MOVQ dz_base+48(FP), R10
 
 pixel1:
-	XORQ R10, R10
+	XORQ R11, R11
 
 loop2:
-	LEAQ         16(R10), R11
-	CMPQ         R11, DX
+	LEAQ         16(R11), R12
+	CMPQ         R12, DX
 	JGT          done3
-	VMOVUPS      (R8)(R10*4), Y0
-	VMOVUPS      (R9)(R10*4), Y1
-	VMOVUPS      (AX)(R10*4), Y2
-	VMOVUPS      (CX)(R10*4), Y3
+	VMOVUPS      (R8)(R11*4), Y0
+	VMOVUPS      (R9)(R11*4), Y1
+	VMOVUPS      (AX)(R11*4), Y2
+	VMOVUPS      (CX)(R11*4), Y3
 	VFMADD231PS  Y0, Y2, Y3
 	VBROADCASTSS vecdata<>+192(SB), Y2
 	VBROADCASTSS vecdata<>+224(SB), Y4
@@ -2612,23 +2529,24 @@ loop2:
 	VFMADD213PS  vecdata<>+32(SB), Y2, Y4
 	VFMADD213PS  vecdata<>+32(SB), Y2, Y4
 	VPADDD       Y5, Y4, Y4
-	VBROADCASTSS vecdata<>+32(SB), Y2
-	VADDPS       vecdata<>+32(SB), Y4, Y5
-	VDIVPS       Y5, Y2, Y2
+	VADDPS       vecdata<>+32(SB), Y4, Y2
+	VBROADCASTSS vecdata<>+32(SB), Y5
+	VDIVPS       Y2, Y5, Y2
 	VMULPS       Y2, Y4, Y4
 	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
 	VMULPS       Y2, Y4, Y2
 	VMULPS       Y2, Y1, Y1
-	VMOVUPS      (BX)(R10*4), Y2
+	VMOVUPS      Y1, (R10)(R11*4)
+	VMOVUPS      (BX)(R11*4), Y2
 	VADDPS       Y2, Y1, Y2
-	VMOVUPS      Y2, (BX)(R10*4)
-	VMOVUPS      (SI)(R10*4), Y2
+	VMOVUPS      Y2, (BX)(R11*4)
+	VMOVUPS      (SI)(R11*4), Y2
 	VFMADD231PS  Y1, Y0, Y2
-	VMOVUPS      Y2, (SI)(R10*4)
-	VMOVUPS      32(R8)(R10*4), Y0
-	VMOVUPS      32(R9)(R10*4), Y1
-	VMOVUPS      32(AX)(R10*4), Y2
-	VMOVUPS      32(CX)(R10*4), Y3
+	VMOVUPS      Y2, (SI)(R11*4)
+	VMOVUPS      32(R8)(R11*4), Y0
+	VMOVUPS      32(R9)(R11*4), Y1
+	VMOVUPS      32(AX)(R11*4), Y2
+	VMOVUPS      32(CX)(R11*4), Y3
 	VFMADD231PS  Y0, Y2, Y3
 	VBROADCASTSS vecdata<>+192(SB), Y2
 	VBROADCASTSS vecdata<>+224(SB), Y4
@@ -2648,31 +2566,32 @@ loop2:
 	VFMADD213PS  vecdata<>+32(SB), Y2, Y4
 	VFMADD213PS  vecdata<>+32(SB), Y2, Y4
 	VPADDD       Y5, Y4, Y4
-	VBROADCASTSS vecdata<>+32(SB), Y2
-	VADDPS       vecdata<>+32(SB), Y4, Y5
-	VDIVPS       Y5, Y2, Y2
+	VADDPS       vecdata<>+32(SB), Y4, Y2
+	VBROADCASTSS vecdata<>+32(SB), Y5
+	VDIVPS       Y2, Y5, Y2
 	VMULPS       Y2, Y4, Y4
 	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
 	VMULPS       Y2, Y4, Y2
 	VMULPS       Y2, Y1, Y1
-	VMOVUPS      32(BX)(R10*4), Y2
+	VMOVUPS      Y1, 32(R10)(R11*4)
+	VMOVUPS      32(BX)(R11*4), Y2
 	VADDPS       Y2, Y1, Y2
-	VMOVUPS      Y2, 32(BX)(R10*4)
-	VMOVUPS      32(SI)(R10*4), Y2
+	VMOVUPS      Y2, 32(BX)(R11*4)
+	VMOVUPS      32(SI)(R11*4), Y2
 	VFMADD231PS  Y1, Y0, Y2
-	VMOVUPS      Y2, 32(SI)(R10*4)
-	ADDQ         $0x00000010, R10
+	VMOVUPS      Y2, 32(SI)(R11*4)
+	ADDQ         $0x00000010, R11
 	JMP          loop2
 
 done3:
 loop4:
-	LEAQ         8(R10), R11
-	CMPQ         R11, DX
+	LEAQ         8(R11), R12
+	CMPQ         R12, DX
 	JGT          done5
-	VMOVUPS      (R8)(R10*4), Y0
-	VMOVUPS      (R9)(R10*4), Y1
-	VMOVUPS      (AX)(R10*4), Y2
-	VMOVUPS      (CX)(R10*4), Y3
+	VMOVUPS      (R8)(R11*4), Y0
+	VMOVUPS      (R9)(R11*4), Y1
+	VMOVUPS      (AX)(R11*4), Y2
+	VMOVUPS      (CX)(R11*4), Y3
 	VFMADD231PS  Y0, Y2, Y3
 	VBROADCASTSS vecdata<>+192(SB), Y2
 	VBROADCASTSS vecdata<>+224(SB), Y4
@@ -2692,33 +2611,34 @@ loop4:
 	VFMADD213PS  vecdata<>+32(SB), Y2, Y4
 	VFMADD213PS  vecdata<>+32(SB), Y2, Y4
 	VPADDD       Y5, Y4, Y4
-	VBROADCASTSS vecdata<>+32(SB), Y2
-	VADDPS       vecdata<>+32(SB), Y4, Y5
-	VDIVPS       Y5, Y2, Y2
+	VADDPS       vecdata<>+32(SB), Y4, Y2
+	VBROADCASTSS vecdata<>+32(SB), Y5
+	VDIVPS       Y2, Y5, Y2
 	VMULPS       Y2, Y4, Y4
 	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
 	VMULPS       Y2, Y4, Y2
 	VMULPS       Y2, Y1, Y1
-	VMOVUPS      (BX)(R10*4), Y2
+	VMOVUPS      Y1, (R10)(R11*4)
+	VMOVUPS      (BX)(R11*4), Y2
 	VADDPS       Y2, Y1, Y2
-	VMOVUPS      Y2, (BX)(R10*4)
-	VMOVUPS      (SI)(R10*4), Y2
+	VMOVUPS      Y2, (BX)(R11*4)
+	VMOVUPS      (SI)(R11*4), Y2
 	VFMADD231PS  Y1, Y0, Y2
-	VMOVUPS      Y2, (SI)(R10*4)
-	ADDQ         $0x00000008, R10
+	VMOVUPS      Y2, (SI)(R11*4)
+	ADDQ         $0x00000008, R11
 	JMP          loop4
 
 done5:
-	MOVQ         DX, R11
-	SUBQ         R10, R11
+	MOVQ         DX, R12
+	SUBQ         R11, R12
 	JLE          end6
-	LEAQ         vecdata<>+1600(SB), R12
-	NEGQ         R11
-	VMOVUPS      32(R12)(R11*4), Y0
-	VMASKMOVPS   (R8)(R10*4), Y0, Y1
-	VMASKMOVPS   (R9)(R10*4), Y0, Y2
-	VMASKMOVPS   (AX)(R10*4), Y0, Y3
-	VMASKMOVPS   (CX)(R10*4), Y0, Y4
+	LEAQ         vecdata<>+1600(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*4), Y0
+	VMASKMOVPS   (R8)(R11*4), Y0, Y1
+	VMASKMOVPS   (R9)(R11*4), Y0, Y2
+	VMASKMOVPS   (AX)(R11*4), Y0, Y3
+	VMASKMOVPS   (CX)(R11*4), Y0, Y4
 	VFMADD231PS  Y1, Y3, Y4
 	VBROADCASTSS vecdata<>+192(SB), Y3
 	VBROADCASTSS vecdata<>+224(SB), Y5
@@ -2738,222 +2658,127 @@ done5:
 	VFMADD213PS  vecdata<>+32(SB), Y3, Y5
 	VFMADD213PS  vecdata<>+32(SB), Y3, Y5
 	VPADDD       Y6, Y5, Y5
-	VBROADCASTSS vecdata<>+32(SB), Y3
-	VADDPS       vecdata<>+32(SB), Y5, Y6
-	VDIVPS       Y6, Y3, Y3
+	VADDPS       vecdata<>+32(SB), Y5, Y3
+	VBROADCASTSS vecdata<>+32(SB), Y6
+	VDIVPS       Y3, Y6, Y3
 	VMULPS       Y3, Y5, Y5
 	VFMADD213PS  vecdata<>+32(SB), Y4, Y5
 	VMULPS       Y3, Y5, Y3
 	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   (BX)(R10*4), Y0, Y3
+	VMASKMOVPS   Y2, Y0, (R10)(R11*4)
+	VMASKMOVPS   (BX)(R11*4), Y0, Y3
 	VADDPS       Y3, Y2, Y3
-	VMASKMOVPS   Y3, Y0, (BX)(R10*4)
-	VMASKMOVPS   (SI)(R10*4), Y0, Y3
+	VMASKMOVPS   Y3, Y0, (BX)(R11*4)
+	VMASKMOVPS   (SI)(R11*4), Y0, Y3
 	VFMADD231PS  Y2, Y1, Y3
-	VMASKMOVPS   Y3, Y0, (SI)(R10*4)
+	VMASKMOVPS   Y3, Y0, (SI)(R11*4)
 
 end6:
-	MOVQ xs+72(FP), R10
-	LEAQ (R8)(R10*4), R8
-	MOVQ ys+104(FP), R10
-	LEAQ (R9)(R10*4), R9
+	MOVQ xs+104(FP), R11
+	LEAQ (R8)(R11*4), R8
+	MOVQ ys+136(FP), R11
+	LEAQ (R9)(R11*4), R9
+	MOVQ ds+72(FP), R11
+	LEAQ (R10)(R11*4), R10
 	DECQ DI
 	JNZ  pixel1
 	VZEROUPPER
 	RET
 
-// func vecAffineGradSiLUAVX2(dx []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, ca []float32, cb []float32, cc []float32, pixels int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·vecAffineGradSiLUAVX2(SB), NOSPLIT, $0-224
-	MOVQ a_base+96(FP), AX
-	MOVQ b_base+120(FP), CX
-	MOVQ a_len+104(FP), DX
-	MOVQ ca_base+144(FP), BX
-	MOVQ cb_base+168(FP), SI
-	MOVQ cc_base+192(FP), DI
-	MOVQ pixels+216(FP), R8
-	MOVQ dx_base+0(FP), R9
-	MOVQ x_base+32(FP), R10
-	MOVQ dy_base+64(FP), R11
+// func vecAffineGradAVX2(dx []float32, ds int, x []float32, xs int, dz []float32, zs int, ca []float32, cb []float32, cc []float32, pixels int)
+// Requires: AVX, FMA3
+TEXT ·vecAffineGradAVX2(SB), NOSPLIT, $0-176
+	MOVQ ca_base+96(FP), AX
+	MOVQ cb_base+120(FP), CX
+	MOVQ cc_base+144(FP), DX
+	MOVQ ca_len+104(FP), BX
+	MOVQ pixels+168(FP), SI
+	MOVQ dx_base+0(FP), DI
+	MOVQ x_base+32(FP), R8
+	MOVQ dz_base+64(FP), R9
 
 pixel1:
-	XORQ R12, R12
+	XORQ R10, R10
 
 loop2:
-	LEAQ         16(R12), R13
-	CMPQ         R13, DX
-	JGT          done3
-	VMOVUPS      (R10)(R12*4), Y0
-	VMOVUPS      (R11)(R12*4), Y1
-	VMOVUPS      (AX)(R12*4), Y2
-	VMOVUPS      (CX)(R12*4), Y3
-	VFMADD231PS  Y0, Y2, Y3
-	VBROADCASTSS vecdata<>+192(SB), Y2
-	VBROADCASTSS vecdata<>+224(SB), Y4
-	VMINPS       Y3, Y4, Y4
-	VMAXPS       Y4, Y2, Y2
-	VMULPS       vecdata<>+288(SB), Y2, Y4
-	VCVTPS2DQ    Y4, Y4
-	VPSLLD       $0x17, Y4, Y5
-	VCVTDQ2PS    Y4, Y4
-	VFNMSUB231PS vecdata<>+320(SB), Y4, Y2
-	VFNMADD231PS vecdata<>+352(SB), Y4, Y2
-	VMOVUPS      vecdata<>+512(SB), Y4
-	VFMADD213PS  vecdata<>+480(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+448(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+416(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+384(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+32(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+32(SB), Y2, Y4
-	VPADDD       Y5, Y4, Y4
-	VBROADCASTSS vecdata<>+32(SB), Y2
-	VADDPS       vecdata<>+32(SB), Y4, Y5
-	VDIVPS       Y5, Y2, Y2
-	VMULPS       Y2, Y4, Y4
-	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
-	VMULPS       Y2, Y4, Y2
-	VMULPS       Y2, Y1, Y1
-	VMOVUPS      (BX)(R12*4), Y2
-	VMOVUPS      (DI)(R12*4), Y3
-	VFMADD213PS  Y3, Y2, Y1
-	VMOVUPS      (SI)(R12*4), Y2
-	VFMADD231PS  Y0, Y2, Y1
-	VMOVUPS      Y1, (R9)(R12*4)
-	VMOVUPS      32(R10)(R12*4), Y0
-	VMOVUPS      32(R11)(R12*4), Y1
-	VMOVUPS      32(AX)(R12*4), Y2
-	VMOVUPS      32(CX)(R12*4), Y3
-	VFMADD231PS  Y0, Y2, Y3
-	VBROADCASTSS vecdata<>+192(SB), Y2
-	VBROADCASTSS vecdata<>+224(SB), Y4
-	VMINPS       Y3, Y4, Y4
-	VMAXPS       Y4, Y2, Y2
-	VMULPS       vecdata<>+288(SB), Y2, Y4
-	VCVTPS2DQ    Y4, Y4
-	VPSLLD       $0x17, Y4, Y5
-	VCVTDQ2PS    Y4, Y4
-	VFNMSUB231PS vecdata<>+320(SB), Y4, Y2
-	VFNMADD231PS vecdata<>+352(SB), Y4, Y2
-	VMOVUPS      vecdata<>+512(SB), Y4
-	VFMADD213PS  vecdata<>+480(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+448(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+416(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+384(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+32(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+32(SB), Y2, Y4
-	VPADDD       Y5, Y4, Y4
-	VBROADCASTSS vecdata<>+32(SB), Y2
-	VADDPS       vecdata<>+32(SB), Y4, Y5
-	VDIVPS       Y5, Y2, Y2
-	VMULPS       Y2, Y4, Y4
-	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
-	VMULPS       Y2, Y4, Y2
-	VMULPS       Y2, Y1, Y1
-	VMOVUPS      32(BX)(R12*4), Y2
-	VMOVUPS      32(DI)(R12*4), Y3
-	VFMADD213PS  Y3, Y2, Y1
-	VMOVUPS      32(SI)(R12*4), Y2
-	VFMADD231PS  Y0, Y2, Y1
-	VMOVUPS      Y1, 32(R9)(R12*4)
-	ADDQ         $0x00000010, R12
-	JMP          loop2
+	LEAQ        32(R10), R11
+	CMPQ        R11, BX
+	JGT         done3
+	VMOVUPS     (R9)(R10*4), Y0
+	VMOVUPS     (AX)(R10*4), Y1
+	VMOVUPS     (DX)(R10*4), Y2
+	VFMADD213PS Y2, Y1, Y0
+	VMOVUPS     (R8)(R10*4), Y1
+	VMOVUPS     (CX)(R10*4), Y2
+	VFMADD231PS Y1, Y2, Y0
+	VMOVUPS     Y0, (DI)(R10*4)
+	VMOVUPS     32(R9)(R10*4), Y0
+	VMOVUPS     32(AX)(R10*4), Y1
+	VMOVUPS     32(DX)(R10*4), Y2
+	VFMADD213PS Y2, Y1, Y0
+	VMOVUPS     32(R8)(R10*4), Y1
+	VMOVUPS     32(CX)(R10*4), Y2
+	VFMADD231PS Y1, Y2, Y0
+	VMOVUPS     Y0, 32(DI)(R10*4)
+	VMOVUPS     64(R9)(R10*4), Y0
+	VMOVUPS     64(AX)(R10*4), Y1
+	VMOVUPS     64(DX)(R10*4), Y2
+	VFMADD213PS Y2, Y1, Y0
+	VMOVUPS     64(R8)(R10*4), Y1
+	VMOVUPS     64(CX)(R10*4), Y2
+	VFMADD231PS Y1, Y2, Y0
+	VMOVUPS     Y0, 64(DI)(R10*4)
+	VMOVUPS     96(R9)(R10*4), Y0
+	VMOVUPS     96(AX)(R10*4), Y1
+	VMOVUPS     96(DX)(R10*4), Y2
+	VFMADD213PS Y2, Y1, Y0
+	VMOVUPS     96(R8)(R10*4), Y1
+	VMOVUPS     96(CX)(R10*4), Y2
+	VFMADD231PS Y1, Y2, Y0
+	VMOVUPS     Y0, 96(DI)(R10*4)
+	ADDQ        $0x00000020, R10
+	JMP         loop2
 
 done3:
 loop4:
-	LEAQ         8(R12), R13
-	CMPQ         R13, DX
-	JGT          done5
-	VMOVUPS      (R10)(R12*4), Y0
-	VMOVUPS      (R11)(R12*4), Y1
-	VMOVUPS      (AX)(R12*4), Y2
-	VMOVUPS      (CX)(R12*4), Y3
-	VFMADD231PS  Y0, Y2, Y3
-	VBROADCASTSS vecdata<>+192(SB), Y2
-	VBROADCASTSS vecdata<>+224(SB), Y4
-	VMINPS       Y3, Y4, Y4
-	VMAXPS       Y4, Y2, Y2
-	VMULPS       vecdata<>+288(SB), Y2, Y4
-	VCVTPS2DQ    Y4, Y4
-	VPSLLD       $0x17, Y4, Y5
-	VCVTDQ2PS    Y4, Y4
-	VFNMSUB231PS vecdata<>+320(SB), Y4, Y2
-	VFNMADD231PS vecdata<>+352(SB), Y4, Y2
-	VMOVUPS      vecdata<>+512(SB), Y4
-	VFMADD213PS  vecdata<>+480(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+448(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+416(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+384(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+32(SB), Y2, Y4
-	VFMADD213PS  vecdata<>+32(SB), Y2, Y4
-	VPADDD       Y5, Y4, Y4
-	VBROADCASTSS vecdata<>+32(SB), Y2
-	VADDPS       vecdata<>+32(SB), Y4, Y5
-	VDIVPS       Y5, Y2, Y2
-	VMULPS       Y2, Y4, Y4
-	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
-	VMULPS       Y2, Y4, Y2
-	VMULPS       Y2, Y1, Y1
-	VMOVUPS      (BX)(R12*4), Y2
-	VMOVUPS      (DI)(R12*4), Y3
-	VFMADD213PS  Y3, Y2, Y1
-	VMOVUPS      (SI)(R12*4), Y2
-	VFMADD231PS  Y0, Y2, Y1
-	VMOVUPS      Y1, (R9)(R12*4)
-	ADDQ         $0x00000008, R12
-	JMP          loop4
+	LEAQ        8(R10), R11
+	CMPQ        R11, BX
+	JGT         done5
+	VMOVUPS     (R9)(R10*4), Y0
+	VMOVUPS     (AX)(R10*4), Y1
+	VMOVUPS     (DX)(R10*4), Y2
+	VFMADD213PS Y2, Y1, Y0
+	VMOVUPS     (R8)(R10*4), Y1
+	VMOVUPS     (CX)(R10*4), Y2
+	VFMADD231PS Y1, Y2, Y0
+	VMOVUPS     Y0, (DI)(R10*4)
+	ADDQ        $0x00000008, R10
+	JMP         loop4
 
 done5:
-	MOVQ         DX, R13
-	SUBQ         R12, R13
-	JLE          end6
-	LEAQ         vecdata<>+1600(SB), R14
-	NEGQ         R13
-	VMOVUPS      32(R14)(R13*4), Y0
-	VMASKMOVPS   (R10)(R12*4), Y0, Y1
-	VMASKMOVPS   (R11)(R12*4), Y0, Y2
-	VMASKMOVPS   (AX)(R12*4), Y0, Y3
-	VMASKMOVPS   (CX)(R12*4), Y0, Y4
-	VFMADD231PS  Y1, Y3, Y4
-	VBROADCASTSS vecdata<>+192(SB), Y3
-	VBROADCASTSS vecdata<>+224(SB), Y5
-	VMINPS       Y4, Y5, Y5
-	VMAXPS       Y5, Y3, Y3
-	VMULPS       vecdata<>+288(SB), Y3, Y5
-	VCVTPS2DQ    Y5, Y5
-	VPSLLD       $0x17, Y5, Y6
-	VCVTDQ2PS    Y5, Y5
-	VFNMSUB231PS vecdata<>+320(SB), Y5, Y3
-	VFNMADD231PS vecdata<>+352(SB), Y5, Y3
-	VMOVUPS      vecdata<>+512(SB), Y5
-	VFMADD213PS  vecdata<>+480(SB), Y3, Y5
-	VFMADD213PS  vecdata<>+448(SB), Y3, Y5
-	VFMADD213PS  vecdata<>+416(SB), Y3, Y5
-	VFMADD213PS  vecdata<>+384(SB), Y3, Y5
-	VFMADD213PS  vecdata<>+32(SB), Y3, Y5
-	VFMADD213PS  vecdata<>+32(SB), Y3, Y5
-	VPADDD       Y6, Y5, Y5
-	VBROADCASTSS vecdata<>+32(SB), Y3
-	VADDPS       vecdata<>+32(SB), Y5, Y6
-	VDIVPS       Y6, Y3, Y3
-	VMULPS       Y3, Y5, Y5
-	VFMADD213PS  vecdata<>+32(SB), Y4, Y5
-	VMULPS       Y3, Y5, Y3
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   (BX)(R12*4), Y0, Y3
-	VMASKMOVPS   (DI)(R12*4), Y0, Y4
-	VFMADD213PS  Y4, Y3, Y2
-	VMASKMOVPS   (SI)(R12*4), Y0, Y3
-	VFMADD231PS  Y1, Y3, Y2
-	VMASKMOVPS   Y2, Y0, (R9)(R12*4)
+	MOVQ        BX, R11
+	SUBQ        R10, R11
+	JLE         end6
+	LEAQ        vecdata<>+1600(SB), R12
+	NEGQ        R11
+	VMOVUPS     32(R12)(R11*4), Y0
+	VMASKMOVPS  (R9)(R10*4), Y0, Y1
+	VMASKMOVPS  (AX)(R10*4), Y0, Y2
+	VMASKMOVPS  (DX)(R10*4), Y0, Y3
+	VFMADD213PS Y3, Y2, Y1
+	VMASKMOVPS  (R8)(R10*4), Y0, Y2
+	VMASKMOVPS  (CX)(R10*4), Y0, Y3
+	VFMADD231PS Y2, Y3, Y1
+	VMASKMOVPS  Y1, Y0, (DI)(R10*4)
 
 end6:
-	MOVQ ds+24(FP), R12
-	LEAQ (R9)(R12*4), R9
-	MOVQ xs+56(FP), R12
-	LEAQ (R10)(R12*4), R10
-	MOVQ ys+88(FP), R12
-	LEAQ (R11)(R12*4), R11
-	DECQ R8
+	MOVQ ds+24(FP), R10
+	LEAQ (DI)(R10*4), DI
+	MOVQ xs+56(FP), R10
+	LEAQ (R8)(R10*4), R8
+	MOVQ zs+88(FP), R10
+	LEAQ (R9)(R10*4), R9
+	DECQ SI
 	JNZ  pixel1
 	VZEROUPPER
 	RET
@@ -3998,7 +3823,11 @@ loop1:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z11, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z14
+	VFNMADD231PS Z12, Z13, Z14
+	VFMADD213PS  Z13, Z13, Z14
+	VMULPS       Z14, Z11, Z11
 	VMOVUPS      Z11, (AX)(BX*4)
 	VMOVUPS      64(DX)(BX*4), Z11
 	VMINPS       Z11, Z0, Z12
@@ -4016,7 +3845,11 @@ loop1:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z11, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z14
+	VFNMADD231PS Z12, Z13, Z14
+	VFMADD213PS  Z13, Z13, Z14
+	VMULPS       Z14, Z11, Z11
 	VMOVUPS      Z11, 64(AX)(BX*4)
 	VMOVUPS      128(DX)(BX*4), Z11
 	VMINPS       Z11, Z0, Z12
@@ -4034,7 +3867,11 @@ loop1:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z11, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z14
+	VFNMADD231PS Z12, Z13, Z14
+	VFMADD213PS  Z13, Z13, Z14
+	VMULPS       Z14, Z11, Z11
 	VMOVUPS      Z11, 128(AX)(BX*4)
 	VMOVUPS      192(DX)(BX*4), Z11
 	VMINPS       Z11, Z0, Z12
@@ -4052,7 +3889,11 @@ loop1:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z11, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z14
+	VFNMADD231PS Z12, Z13, Z14
+	VFMADD213PS  Z13, Z13, Z14
+	VMULPS       Z14, Z11, Z11
 	VMOVUPS      Z11, 192(AX)(BX*4)
 	ADDQ         $0x00000040, BX
 	JMP          loop1
@@ -4078,7 +3919,11 @@ loop3:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z11, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z14
+	VFNMADD231PS Z12, Z13, Z14
+	VFMADD213PS  Z13, Z13, Z14
+	VMULPS       Z14, Z11, Z11
 	VMOVUPS      Z11, (AX)(BX*4)
 	ADDQ         $0x00000010, BX
 	JMP          loop3
@@ -4106,7 +3951,11 @@ done4:
 	VFMADD213PS  Z3, Z0, Z2
 	VSCALEFPS    Z1, Z2, Z2
 	VADDPS       Z3, Z2, Z0
-	VDIVPS       Z0, Z11, Z0
+	VRCP14PS     Z0, Z1
+	VMOVUPS      Z3, Z2
+	VFNMADD231PS Z0, Z1, Z2
+	VFMADD213PS  Z1, Z1, Z2
+	VMULPS       Z2, Z11, Z0
 	VMOVUPS      Z0, K1, (AX)(BX*4)
 
 end5:
@@ -4153,10 +4002,13 @@ loop1:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z3, Z12
-	VMULPS       Z12, Z14, Z13
-	VFMADD213PS  Z3, Z11, Z13
-	VMULPS       Z12, Z13, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z15
+	VFNMADD231PS Z12, Z13, Z15
+	VFMADD213PS  Z13, Z13, Z15
+	VMULPS       Z15, Z14, Z12
+	VFMADD213PS  Z3, Z11, Z12
+	VMULPS       Z15, Z12, Z11
 	VMOVUPS      (BX)(SI*4), Z12
 	VMULPS       Z12, Z11, Z11
 	VMOVUPS      Z11, (AX)(SI*4)
@@ -4176,10 +4028,13 @@ loop1:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z3, Z12
-	VMULPS       Z12, Z14, Z13
-	VFMADD213PS  Z3, Z11, Z13
-	VMULPS       Z12, Z13, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z15
+	VFNMADD231PS Z12, Z13, Z15
+	VFMADD213PS  Z13, Z13, Z15
+	VMULPS       Z15, Z14, Z12
+	VFMADD213PS  Z3, Z11, Z12
+	VMULPS       Z15, Z12, Z11
 	VMOVUPS      64(BX)(SI*4), Z12
 	VMULPS       Z12, Z11, Z11
 	VMOVUPS      Z11, 64(AX)(SI*4)
@@ -4199,10 +4054,13 @@ loop1:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z3, Z12
-	VMULPS       Z12, Z14, Z13
-	VFMADD213PS  Z3, Z11, Z13
-	VMULPS       Z12, Z13, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z15
+	VFNMADD231PS Z12, Z13, Z15
+	VFMADD213PS  Z13, Z13, Z15
+	VMULPS       Z15, Z14, Z12
+	VFMADD213PS  Z3, Z11, Z12
+	VMULPS       Z15, Z12, Z11
 	VMOVUPS      128(BX)(SI*4), Z12
 	VMULPS       Z12, Z11, Z11
 	VMOVUPS      Z11, 128(AX)(SI*4)
@@ -4222,10 +4080,13 @@ loop1:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z3, Z12
-	VMULPS       Z12, Z14, Z13
-	VFMADD213PS  Z3, Z11, Z13
-	VMULPS       Z12, Z13, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z15
+	VFNMADD231PS Z12, Z13, Z15
+	VFMADD213PS  Z13, Z13, Z15
+	VMULPS       Z15, Z14, Z12
+	VFMADD213PS  Z3, Z11, Z12
+	VMULPS       Z15, Z12, Z11
 	VMOVUPS      192(BX)(SI*4), Z12
 	VMULPS       Z12, Z11, Z11
 	VMOVUPS      Z11, 192(AX)(SI*4)
@@ -4253,10 +4114,13 @@ loop3:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z3, Z12
-	VMULPS       Z12, Z14, Z13
-	VFMADD213PS  Z3, Z11, Z13
-	VMULPS       Z12, Z13, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z15
+	VFNMADD231PS Z12, Z13, Z15
+	VFMADD213PS  Z13, Z13, Z15
+	VMULPS       Z15, Z14, Z12
+	VFMADD213PS  Z3, Z11, Z12
+	VMULPS       Z15, Z12, Z11
 	VMOVUPS      (BX)(SI*4), Z12
 	VMULPS       Z12, Z11, Z11
 	VMOVUPS      Z11, (AX)(SI*4)
@@ -4286,10 +4150,13 @@ done4:
 	VFMADD213PS  Z3, Z0, Z2
 	VSCALEFPS    Z1, Z2, Z2
 	VADDPS       Z3, Z2, Z0
-	VDIVPS       Z0, Z3, Z0
-	VMULPS       Z0, Z2, Z1
-	VFMADD213PS  Z3, Z11, Z1
-	VMULPS       Z0, Z1, Z0
+	VRCP14PS     Z0, Z1
+	VMOVUPS      Z3, Z4
+	VFNMADD231PS Z0, Z1, Z4
+	VFMADD213PS  Z1, Z1, Z4
+	VMULPS       Z4, Z2, Z0
+	VFMADD213PS  Z3, Z11, Z0
+	VMULPS       Z4, Z0, Z0
 	VMOVUPS.Z    (BX)(SI*4), K1, Z1
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)(SI*4)
@@ -5398,17 +5265,17 @@ end6:
 	VZEROUPPER
 	RET
 
-// func vecAffineGradSumsAVX512(s1 []float32, s2 []float32, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
+// func vecAffineGradSumsAVX512(s1 []float32, s2 []float32, dz []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
 // Requires: AVX, AVX512F
-TEXT ·vecAffineGradSumsAVX512(SB), NOSPLIT, $0-168
-	MOVQ a_base+112(FP), AX
-	MOVQ b_base+136(FP), AX
+TEXT ·vecAffineGradSumsAVX512(SB), NOSPLIT, $0-200
+	MOVQ a_base+144(FP), AX
+	MOVQ b_base+168(FP), AX
 	MOVQ s1_len+8(FP), AX
 	MOVQ s1_base+0(FP), DX
 	MOVQ s2_base+24(FP), BX
-	MOVQ pixels+160(FP), SI
-	MOVQ x_base+48(FP), DI
-	MOVQ dy_base+80(FP), R8
+	MOVQ pixels+192(FP), SI
+	MOVQ x_base+80(FP), DI
+	MOVQ dy_base+112(FP), R8
 
 pixel1:
 	XORQ R9, R9
@@ -5470,96 +5337,11 @@ done5:
 	VMOVUPS     Z2, K1, (BX)(R9*4)
 
 end6:
-	MOVQ xs+72(FP), CX
+	MOVQ xs+104(FP), CX
 	LEAQ (DI)(CX*4), DI
-	MOVQ ys+104(FP), CX
+	MOVQ ys+136(FP), CX
 	LEAQ (R8)(CX*4), R8
 	DECQ SI
-	JNZ  pixel1
-	VZEROUPPER
-	RET
-
-// func vecAffineGradAVX512(dx []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, ca []float32, cb []float32, cc []float32, pixels int)
-// Requires: AVX, AVX512F
-TEXT ·vecAffineGradAVX512(SB), NOSPLIT, $0-224
-	MOVQ a_base+96(FP), AX
-	MOVQ b_base+120(FP), AX
-	MOVQ a_len+104(FP), AX
-	MOVQ ca_base+144(FP), DX
-	MOVQ cb_base+168(FP), BX
-	MOVQ cc_base+192(FP), SI
-	MOVQ pixels+216(FP), DI
-	MOVQ dx_base+0(FP), R8
-	MOVQ x_base+32(FP), R9
-	MOVQ dy_base+64(FP), R10
-
-pixel1:
-	XORQ R11, R11
-
-loop2:
-	LEAQ        32(R11), CX
-	CMPQ        CX, AX
-	JGT         done3
-	VMOVUPS     (R9)(R11*4), Z0
-	VMOVUPS     (R10)(R11*4), Z1
-	VMOVUPS     (DX)(R11*4), Z2
-	VMOVUPS     (SI)(R11*4), Z3
-	VFMADD213PS Z3, Z2, Z1
-	VMOVUPS     (BX)(R11*4), Z2
-	VFMADD231PS Z0, Z2, Z1
-	VMOVUPS     Z1, (R8)(R11*4)
-	VMOVUPS     64(R9)(R11*4), Z0
-	VMOVUPS     64(R10)(R11*4), Z1
-	VMOVUPS     64(DX)(R11*4), Z2
-	VMOVUPS     64(SI)(R11*4), Z3
-	VFMADD213PS Z3, Z2, Z1
-	VMOVUPS     64(BX)(R11*4), Z2
-	VFMADD231PS Z0, Z2, Z1
-	VMOVUPS     Z1, 64(R8)(R11*4)
-	ADDQ        $0x00000020, R11
-	JMP         loop2
-
-done3:
-loop4:
-	LEAQ        16(R11), CX
-	CMPQ        CX, AX
-	JGT         done5
-	VMOVUPS     (R9)(R11*4), Z0
-	VMOVUPS     (R10)(R11*4), Z1
-	VMOVUPS     (DX)(R11*4), Z2
-	VMOVUPS     (SI)(R11*4), Z3
-	VFMADD213PS Z3, Z2, Z1
-	VMOVUPS     (BX)(R11*4), Z2
-	VFMADD231PS Z0, Z2, Z1
-	VMOVUPS     Z1, (R8)(R11*4)
-	ADDQ        $0x00000010, R11
-	JMP         loop4
-
-done5:
-	MOVQ        AX, CX
-	SUBQ        R11, CX
-	JLE         end6
-	MOVL        $0x00000001, R12
-	SHLL        CL, R12
-	DECL        R12
-	KMOVW       R12, K1
-	VMOVUPS.Z   (R9)(R11*4), K1, Z0
-	VMOVUPS.Z   (R10)(R11*4), K1, Z1
-	VMOVUPS.Z   (DX)(R11*4), K1, Z2
-	VMOVUPS.Z   (SI)(R11*4), K1, Z3
-	VFMADD213PS Z3, Z2, Z1
-	VMOVUPS.Z   (BX)(R11*4), K1, Z2
-	VFMADD231PS Z0, Z2, Z1
-	VMOVUPS     Z1, K1, (R8)(R11*4)
-
-end6:
-	MOVQ ds+24(FP), CX
-	LEAQ (R8)(CX*4), R8
-	MOVQ xs+56(FP), CX
-	LEAQ (R9)(CX*4), R9
-	MOVQ ys+88(FP), CX
-	LEAQ (R10)(CX*4), R10
-	DECQ DI
 	JNZ  pixel1
 	VZEROUPPER
 	RET
@@ -5611,7 +5393,11 @@ loop2:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z11, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z14
+	VFNMADD231PS Z12, Z13, Z14
+	VFMADD213PS  Z13, Z13, Z14
+	VMULPS       Z14, Z11, Z11
 	VMOVUPS      Z11, (DI)(R9*4)
 	VMOVUPS      64(R8)(R9*4), Z11
 	VMOVUPS      64(AX)(R9*4), Z12
@@ -5632,7 +5418,11 @@ loop2:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z11, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z14
+	VFNMADD231PS Z12, Z13, Z14
+	VFMADD213PS  Z13, Z13, Z14
+	VMULPS       Z14, Z11, Z11
 	VMOVUPS      Z11, 64(DI)(R9*4)
 	VMOVUPS      128(R8)(R9*4), Z11
 	VMOVUPS      128(AX)(R9*4), Z12
@@ -5653,7 +5443,11 @@ loop2:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z11, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z14
+	VFNMADD231PS Z12, Z13, Z14
+	VFMADD213PS  Z13, Z13, Z14
+	VMULPS       Z14, Z11, Z11
 	VMOVUPS      Z11, 128(DI)(R9*4)
 	VMOVUPS      192(R8)(R9*4), Z11
 	VMOVUPS      192(AX)(R9*4), Z12
@@ -5674,7 +5468,11 @@ loop2:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z11, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z14
+	VFNMADD231PS Z12, Z13, Z14
+	VFMADD213PS  Z13, Z13, Z14
+	VMULPS       Z14, Z11, Z11
 	VMOVUPS      Z11, 192(DI)(R9*4)
 	ADDQ         $0x00000040, R9
 	JMP          loop2
@@ -5703,7 +5501,11 @@ loop4:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z11, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z14
+	VFNMADD231PS Z12, Z13, Z14
+	VFMADD213PS  Z13, Z13, Z14
+	VMULPS       Z14, Z11, Z11
 	VMOVUPS      Z11, (DI)(R9*4)
 	ADDQ         $0x00000010, R9
 	JMP          loop4
@@ -5735,7 +5537,11 @@ done5:
 	VFMADD213PS  Z3, Z12, Z14
 	VSCALEFPS    Z13, Z14, Z14
 	VADDPS       Z3, Z14, Z12
-	VDIVPS       Z12, Z11, Z11
+	VRCP14PS     Z12, Z13
+	VMOVUPS      Z3, Z14
+	VFNMADD231PS Z12, Z13, Z14
+	VFMADD213PS  Z13, Z13, Z14
+	VMULPS       Z14, Z11, Z11
 	VMOVUPS      Z11, K1, (DI)(R9*4)
 
 end6:
@@ -5748,9 +5554,9 @@ end6:
 	VZEROUPPER
 	RET
 
-// func vecAffineGradSumsSiLUAVX512(s1 []float32, s2 []float32, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
+// func vecAffineGradSumsSiLUAVX512(s1 []float32, s2 []float32, dz []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
 // Requires: AVX, AVX512F
-TEXT ·vecAffineGradSumsSiLUAVX512(SB), NOSPLIT, $0-168
+TEXT ·vecAffineGradSumsSiLUAVX512(SB), NOSPLIT, $0-200
 	VBROADCASTSS vecdata<>+224(SB), Z0
 	VBROADCASTSS vecdata<>+192(SB), Z1
 	VBROADCASTSS vecdata<>+288(SB), Z2
@@ -5762,26 +5568,27 @@ TEXT ·vecAffineGradSumsSiLUAVX512(SB), NOSPLIT, $0-168
 	VBROADCASTSS vecdata<>+448(SB), Z8
 	VBROADCASTSS vecdata<>+480(SB), Z9
 	VBROADCASTSS vecdata<>+512(SB), Z10
-	MOVQ         a_base+112(FP), AX
-	MOVQ         b_base+136(FP), DX
+	MOVQ         a_base+144(FP), AX
+	MOVQ         b_base+168(FP), DX
 	MOVQ         s1_len+8(FP), BX
 	MOVQ         s1_base+0(FP), SI
 	MOVQ         s2_base+24(FP), DI
-	MOVQ         pixels+160(FP), R8
-	MOVQ         x_base+48(FP), R9
-	MOVQ         dy_base+80(FP), R10
+	MOVQ         pixels+192(FP), R8
+	MOVQ         x_base+80(FP), R9
+	MOVQ         dy_base+112(FP), R10
+	MOVQ         dz_base+48(FP), R11
 
 pixel1:
-	XORQ R11, R11
+	XORQ R12, R12
 
 loop2:
-	LEAQ         32(R11), CX
+	LEAQ         32(R12), CX
 	CMPQ         CX, BX
 	JGT          done3
-	VMOVUPS      (R9)(R11*4), Z11
-	VMOVUPS      (R10)(R11*4), Z12
-	VMOVUPS      (AX)(R11*4), Z13
-	VMOVUPS      (DX)(R11*4), Z14
+	VMOVUPS      (R9)(R12*4), Z11
+	VMOVUPS      (R10)(R12*4), Z12
+	VMOVUPS      (AX)(R12*4), Z13
+	VMOVUPS      (DX)(R12*4), Z14
 	VFMADD231PS  Z11, Z13, Z14
 	VMINPS       Z14, Z0, Z13
 	VMAXPS       Z13, Z1, Z13
@@ -5798,21 +5605,25 @@ loop2:
 	VFMADD213PS  Z3, Z13, Z16
 	VSCALEFPS    Z15, Z16, Z16
 	VADDPS       Z3, Z16, Z13
-	VDIVPS       Z13, Z3, Z13
-	VMULPS       Z13, Z16, Z15
-	VFMADD213PS  Z3, Z14, Z15
-	VMULPS       Z13, Z15, Z13
+	VRCP14PS     Z13, Z15
+	VMOVUPS      Z3, Z17
+	VFNMADD231PS Z13, Z15, Z17
+	VFMADD213PS  Z15, Z15, Z17
+	VMULPS       Z17, Z16, Z13
+	VFMADD213PS  Z3, Z14, Z13
+	VMULPS       Z17, Z13, Z13
 	VMULPS       Z13, Z12, Z12
-	VMOVUPS      (SI)(R11*4), Z13
+	VMOVUPS      Z12, (R11)(R12*4)
+	VMOVUPS      (SI)(R12*4), Z13
 	VADDPS       Z13, Z12, Z13
-	VMOVUPS      Z13, (SI)(R11*4)
-	VMOVUPS      (DI)(R11*4), Z13
+	VMOVUPS      Z13, (SI)(R12*4)
+	VMOVUPS      (DI)(R12*4), Z13
 	VFMADD231PS  Z12, Z11, Z13
-	VMOVUPS      Z13, (DI)(R11*4)
-	VMOVUPS      64(R9)(R11*4), Z11
-	VMOVUPS      64(R10)(R11*4), Z12
-	VMOVUPS      64(AX)(R11*4), Z13
-	VMOVUPS      64(DX)(R11*4), Z14
+	VMOVUPS      Z13, (DI)(R12*4)
+	VMOVUPS      64(R9)(R12*4), Z11
+	VMOVUPS      64(R10)(R12*4), Z12
+	VMOVUPS      64(AX)(R12*4), Z13
+	VMOVUPS      64(DX)(R12*4), Z14
 	VFMADD231PS  Z11, Z13, Z14
 	VMINPS       Z14, Z0, Z13
 	VMAXPS       Z13, Z1, Z13
@@ -5829,29 +5640,33 @@ loop2:
 	VFMADD213PS  Z3, Z13, Z16
 	VSCALEFPS    Z15, Z16, Z16
 	VADDPS       Z3, Z16, Z13
-	VDIVPS       Z13, Z3, Z13
-	VMULPS       Z13, Z16, Z15
-	VFMADD213PS  Z3, Z14, Z15
-	VMULPS       Z13, Z15, Z13
+	VRCP14PS     Z13, Z15
+	VMOVUPS      Z3, Z17
+	VFNMADD231PS Z13, Z15, Z17
+	VFMADD213PS  Z15, Z15, Z17
+	VMULPS       Z17, Z16, Z13
+	VFMADD213PS  Z3, Z14, Z13
+	VMULPS       Z17, Z13, Z13
 	VMULPS       Z13, Z12, Z12
-	VMOVUPS      64(SI)(R11*4), Z13
+	VMOVUPS      Z12, 64(R11)(R12*4)
+	VMOVUPS      64(SI)(R12*4), Z13
 	VADDPS       Z13, Z12, Z13
-	VMOVUPS      Z13, 64(SI)(R11*4)
-	VMOVUPS      64(DI)(R11*4), Z13
+	VMOVUPS      Z13, 64(SI)(R12*4)
+	VMOVUPS      64(DI)(R12*4), Z13
 	VFMADD231PS  Z12, Z11, Z13
-	VMOVUPS      Z13, 64(DI)(R11*4)
-	ADDQ         $0x00000020, R11
+	VMOVUPS      Z13, 64(DI)(R12*4)
+	ADDQ         $0x00000020, R12
 	JMP          loop2
 
 done3:
 loop4:
-	LEAQ         16(R11), CX
+	LEAQ         16(R12), CX
 	CMPQ         CX, BX
 	JGT          done5
-	VMOVUPS      (R9)(R11*4), Z11
-	VMOVUPS      (R10)(R11*4), Z12
-	VMOVUPS      (AX)(R11*4), Z13
-	VMOVUPS      (DX)(R11*4), Z14
+	VMOVUPS      (R9)(R12*4), Z11
+	VMOVUPS      (R10)(R12*4), Z12
+	VMOVUPS      (AX)(R12*4), Z13
+	VMOVUPS      (DX)(R12*4), Z14
 	VFMADD231PS  Z11, Z13, Z14
 	VMINPS       Z14, Z0, Z13
 	VMAXPS       Z13, Z1, Z13
@@ -5868,32 +5683,36 @@ loop4:
 	VFMADD213PS  Z3, Z13, Z16
 	VSCALEFPS    Z15, Z16, Z16
 	VADDPS       Z3, Z16, Z13
-	VDIVPS       Z13, Z3, Z13
-	VMULPS       Z13, Z16, Z15
-	VFMADD213PS  Z3, Z14, Z15
-	VMULPS       Z13, Z15, Z13
+	VRCP14PS     Z13, Z15
+	VMOVUPS      Z3, Z17
+	VFNMADD231PS Z13, Z15, Z17
+	VFMADD213PS  Z15, Z15, Z17
+	VMULPS       Z17, Z16, Z13
+	VFMADD213PS  Z3, Z14, Z13
+	VMULPS       Z17, Z13, Z13
 	VMULPS       Z13, Z12, Z12
-	VMOVUPS      (SI)(R11*4), Z13
+	VMOVUPS      Z12, (R11)(R12*4)
+	VMOVUPS      (SI)(R12*4), Z13
 	VADDPS       Z13, Z12, Z13
-	VMOVUPS      Z13, (SI)(R11*4)
-	VMOVUPS      (DI)(R11*4), Z13
+	VMOVUPS      Z13, (SI)(R12*4)
+	VMOVUPS      (DI)(R12*4), Z13
 	VFMADD231PS  Z12, Z11, Z13
-	VMOVUPS      Z13, (DI)(R11*4)
-	ADDQ         $0x00000010, R11
+	VMOVUPS      Z13, (DI)(R12*4)
+	ADDQ         $0x00000010, R12
 	JMP          loop4
 
 done5:
 	MOVQ         BX, CX
-	SUBQ         R11, CX
+	SUBQ         R12, CX
 	JLE          end6
-	MOVL         $0x00000001, R12
-	SHLL         CL, R12
-	DECL         R12
-	KMOVW        R12, K1
-	VMOVUPS.Z    (R9)(R11*4), K1, Z11
-	VMOVUPS.Z    (R10)(R11*4), K1, Z12
-	VMOVUPS.Z    (AX)(R11*4), K1, Z13
-	VMOVUPS.Z    (DX)(R11*4), K1, Z14
+	MOVL         $0x00000001, R13
+	SHLL         CL, R13
+	DECL         R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (R9)(R12*4), K1, Z11
+	VMOVUPS.Z    (R10)(R12*4), K1, Z12
+	VMOVUPS.Z    (AX)(R12*4), K1, Z13
+	VMOVUPS.Z    (DX)(R12*4), K1, Z14
 	VFMADD231PS  Z11, Z13, Z14
 	VMINPS       Z14, Z0, Z13
 	VMAXPS       Z13, Z1, Z13
@@ -5910,212 +5729,129 @@ done5:
 	VFMADD213PS  Z3, Z13, Z16
 	VSCALEFPS    Z15, Z16, Z16
 	VADDPS       Z3, Z16, Z13
-	VDIVPS       Z13, Z3, Z13
-	VMULPS       Z13, Z16, Z15
-	VFMADD213PS  Z3, Z14, Z15
-	VMULPS       Z13, Z15, Z13
+	VRCP14PS     Z13, Z15
+	VMOVUPS      Z3, Z17
+	VFNMADD231PS Z13, Z15, Z17
+	VFMADD213PS  Z15, Z15, Z17
+	VMULPS       Z17, Z16, Z13
+	VFMADD213PS  Z3, Z14, Z13
+	VMULPS       Z17, Z13, Z13
 	VMULPS       Z13, Z12, Z12
-	VMOVUPS.Z    (SI)(R11*4), K1, Z13
+	VMOVUPS      Z12, K1, (R11)(R12*4)
+	VMOVUPS.Z    (SI)(R12*4), K1, Z13
 	VADDPS       Z13, Z12, Z13
-	VMOVUPS      Z13, K1, (SI)(R11*4)
-	VMOVUPS.Z    (DI)(R11*4), K1, Z13
+	VMOVUPS      Z13, K1, (SI)(R12*4)
+	VMOVUPS.Z    (DI)(R12*4), K1, Z13
 	VFMADD231PS  Z12, Z11, Z13
-	VMOVUPS      Z13, K1, (DI)(R11*4)
+	VMOVUPS      Z13, K1, (DI)(R12*4)
 
 end6:
-	MOVQ xs+72(FP), CX
+	MOVQ xs+104(FP), CX
 	LEAQ (R9)(CX*4), R9
-	MOVQ ys+104(FP), CX
+	MOVQ ys+136(FP), CX
 	LEAQ (R10)(CX*4), R10
+	MOVQ ds+72(FP), CX
+	LEAQ (R11)(CX*4), R11
 	DECQ R8
 	JNZ  pixel1
 	VZEROUPPER
 	RET
 
-// func vecAffineGradSiLUAVX512(dx []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, ca []float32, cb []float32, cc []float32, pixels int)
+// func vecAffineGradAVX512(dx []float32, ds int, x []float32, xs int, dz []float32, zs int, ca []float32, cb []float32, cc []float32, pixels int)
 // Requires: AVX, AVX512F
-TEXT ·vecAffineGradSiLUAVX512(SB), NOSPLIT, $0-224
-	VBROADCASTSS vecdata<>+224(SB), Z0
-	VBROADCASTSS vecdata<>+192(SB), Z1
-	VBROADCASTSS vecdata<>+288(SB), Z2
-	VBROADCASTSS vecdata<>+32(SB), Z3
-	VBROADCASTSS vecdata<>+320(SB), Z4
-	VBROADCASTSS vecdata<>+352(SB), Z5
-	VBROADCASTSS vecdata<>+384(SB), Z6
-	VBROADCASTSS vecdata<>+416(SB), Z7
-	VBROADCASTSS vecdata<>+448(SB), Z8
-	VBROADCASTSS vecdata<>+480(SB), Z9
-	VBROADCASTSS vecdata<>+512(SB), Z10
-	MOVQ         a_base+96(FP), AX
-	MOVQ         b_base+120(FP), DX
-	MOVQ         a_len+104(FP), BX
-	MOVQ         ca_base+144(FP), SI
-	MOVQ         cb_base+168(FP), DI
-	MOVQ         cc_base+192(FP), R8
-	MOVQ         pixels+216(FP), R9
-	MOVQ         dx_base+0(FP), R10
-	MOVQ         x_base+32(FP), R11
-	MOVQ         dy_base+64(FP), R12
+TEXT ·vecAffineGradAVX512(SB), NOSPLIT, $0-176
+	MOVQ ca_base+96(FP), AX
+	MOVQ cb_base+120(FP), DX
+	MOVQ cc_base+144(FP), BX
+	MOVQ ca_len+104(FP), SI
+	MOVQ pixels+168(FP), DI
+	MOVQ dx_base+0(FP), R8
+	MOVQ x_base+32(FP), R9
+	MOVQ dz_base+64(FP), R10
 
 pixel1:
-	XORQ R13, R13
+	XORQ R11, R11
 
 loop2:
-	LEAQ         32(R13), CX
-	CMPQ         CX, BX
-	JGT          done3
-	VMOVUPS      (R11)(R13*4), Z11
-	VMOVUPS      (R12)(R13*4), Z12
-	VMOVUPS      (AX)(R13*4), Z13
-	VMOVUPS      (DX)(R13*4), Z14
-	VFMADD231PS  Z11, Z13, Z14
-	VMINPS       Z14, Z0, Z13
-	VMAXPS       Z13, Z1, Z13
-	VMULPS       Z2, Z13, Z15
-	VRNDSCALEPS  $0x08, Z15, Z15
-	VFNMSUB231PS Z4, Z15, Z13
-	VFNMADD231PS Z5, Z15, Z13
-	VMOVUPS      Z10, Z16
-	VFMADD213PS  Z9, Z13, Z16
-	VFMADD213PS  Z8, Z13, Z16
-	VFMADD213PS  Z7, Z13, Z16
-	VFMADD213PS  Z6, Z13, Z16
-	VFMADD213PS  Z3, Z13, Z16
-	VFMADD213PS  Z3, Z13, Z16
-	VSCALEFPS    Z15, Z16, Z16
-	VADDPS       Z3, Z16, Z13
-	VDIVPS       Z13, Z3, Z13
-	VMULPS       Z13, Z16, Z15
-	VFMADD213PS  Z3, Z14, Z15
-	VMULPS       Z13, Z15, Z13
-	VMULPS       Z13, Z12, Z12
-	VMOVUPS      (SI)(R13*4), Z13
-	VMOVUPS      (R8)(R13*4), Z14
-	VFMADD213PS  Z14, Z13, Z12
-	VMOVUPS      (DI)(R13*4), Z13
-	VFMADD231PS  Z11, Z13, Z12
-	VMOVUPS      Z12, (R10)(R13*4)
-	VMOVUPS      64(R11)(R13*4), Z11
-	VMOVUPS      64(R12)(R13*4), Z12
-	VMOVUPS      64(AX)(R13*4), Z13
-	VMOVUPS      64(DX)(R13*4), Z14
-	VFMADD231PS  Z11, Z13, Z14
-	VMINPS       Z14, Z0, Z13
-	VMAXPS       Z13, Z1, Z13
-	VMULPS       Z2, Z13, Z15
-	VRNDSCALEPS  $0x08, Z15, Z15
-	VFNMSUB231PS Z4, Z15, Z13
-	VFNMADD231PS Z5, Z15, Z13
-	VMOVUPS      Z10, Z16
-	VFMADD213PS  Z9, Z13, Z16
-	VFMADD213PS  Z8, Z13, Z16
-	VFMADD213PS  Z7, Z13, Z16
-	VFMADD213PS  Z6, Z13, Z16
-	VFMADD213PS  Z3, Z13, Z16
-	VFMADD213PS  Z3, Z13, Z16
-	VSCALEFPS    Z15, Z16, Z16
-	VADDPS       Z3, Z16, Z13
-	VDIVPS       Z13, Z3, Z13
-	VMULPS       Z13, Z16, Z15
-	VFMADD213PS  Z3, Z14, Z15
-	VMULPS       Z13, Z15, Z13
-	VMULPS       Z13, Z12, Z12
-	VMOVUPS      64(SI)(R13*4), Z13
-	VMOVUPS      64(R8)(R13*4), Z14
-	VFMADD213PS  Z14, Z13, Z12
-	VMOVUPS      64(DI)(R13*4), Z13
-	VFMADD231PS  Z11, Z13, Z12
-	VMOVUPS      Z12, 64(R10)(R13*4)
-	ADDQ         $0x00000020, R13
-	JMP          loop2
+	LEAQ        64(R11), CX
+	CMPQ        CX, SI
+	JGT         done3
+	VMOVUPS     (R10)(R11*4), Z0
+	VMOVUPS     (AX)(R11*4), Z1
+	VMOVUPS     (BX)(R11*4), Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVUPS     (R9)(R11*4), Z1
+	VMOVUPS     (DX)(R11*4), Z2
+	VFMADD231PS Z1, Z2, Z0
+	VMOVUPS     Z0, (R8)(R11*4)
+	VMOVUPS     64(R10)(R11*4), Z0
+	VMOVUPS     64(AX)(R11*4), Z1
+	VMOVUPS     64(BX)(R11*4), Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVUPS     64(R9)(R11*4), Z1
+	VMOVUPS     64(DX)(R11*4), Z2
+	VFMADD231PS Z1, Z2, Z0
+	VMOVUPS     Z0, 64(R8)(R11*4)
+	VMOVUPS     128(R10)(R11*4), Z0
+	VMOVUPS     128(AX)(R11*4), Z1
+	VMOVUPS     128(BX)(R11*4), Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVUPS     128(R9)(R11*4), Z1
+	VMOVUPS     128(DX)(R11*4), Z2
+	VFMADD231PS Z1, Z2, Z0
+	VMOVUPS     Z0, 128(R8)(R11*4)
+	VMOVUPS     192(R10)(R11*4), Z0
+	VMOVUPS     192(AX)(R11*4), Z1
+	VMOVUPS     192(BX)(R11*4), Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVUPS     192(R9)(R11*4), Z1
+	VMOVUPS     192(DX)(R11*4), Z2
+	VFMADD231PS Z1, Z2, Z0
+	VMOVUPS     Z0, 192(R8)(R11*4)
+	ADDQ        $0x00000040, R11
+	JMP         loop2
 
 done3:
 loop4:
-	LEAQ         16(R13), CX
-	CMPQ         CX, BX
-	JGT          done5
-	VMOVUPS      (R11)(R13*4), Z11
-	VMOVUPS      (R12)(R13*4), Z12
-	VMOVUPS      (AX)(R13*4), Z13
-	VMOVUPS      (DX)(R13*4), Z14
-	VFMADD231PS  Z11, Z13, Z14
-	VMINPS       Z14, Z0, Z13
-	VMAXPS       Z13, Z1, Z13
-	VMULPS       Z2, Z13, Z15
-	VRNDSCALEPS  $0x08, Z15, Z15
-	VFNMSUB231PS Z4, Z15, Z13
-	VFNMADD231PS Z5, Z15, Z13
-	VMOVUPS      Z10, Z16
-	VFMADD213PS  Z9, Z13, Z16
-	VFMADD213PS  Z8, Z13, Z16
-	VFMADD213PS  Z7, Z13, Z16
-	VFMADD213PS  Z6, Z13, Z16
-	VFMADD213PS  Z3, Z13, Z16
-	VFMADD213PS  Z3, Z13, Z16
-	VSCALEFPS    Z15, Z16, Z16
-	VADDPS       Z3, Z16, Z13
-	VDIVPS       Z13, Z3, Z13
-	VMULPS       Z13, Z16, Z15
-	VFMADD213PS  Z3, Z14, Z15
-	VMULPS       Z13, Z15, Z13
-	VMULPS       Z13, Z12, Z12
-	VMOVUPS      (SI)(R13*4), Z13
-	VMOVUPS      (R8)(R13*4), Z14
-	VFMADD213PS  Z14, Z13, Z12
-	VMOVUPS      (DI)(R13*4), Z13
-	VFMADD231PS  Z11, Z13, Z12
-	VMOVUPS      Z12, (R10)(R13*4)
-	ADDQ         $0x00000010, R13
-	JMP          loop4
+	LEAQ        16(R11), CX
+	CMPQ        CX, SI
+	JGT         done5
+	VMOVUPS     (R10)(R11*4), Z0
+	VMOVUPS     (AX)(R11*4), Z1
+	VMOVUPS     (BX)(R11*4), Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVUPS     (R9)(R11*4), Z1
+	VMOVUPS     (DX)(R11*4), Z2
+	VFMADD231PS Z1, Z2, Z0
+	VMOVUPS     Z0, (R8)(R11*4)
+	ADDQ        $0x00000010, R11
+	JMP         loop4
 
 done5:
-	MOVQ         BX, CX
-	SUBQ         R13, CX
-	JLE          end6
-	MOVL         $0x00000001, R14
-	SHLL         CL, R14
-	DECL         R14
-	KMOVW        R14, K1
-	VMOVUPS.Z    (R11)(R13*4), K1, Z11
-	VMOVUPS.Z    (R12)(R13*4), K1, Z12
-	VMOVUPS.Z    (AX)(R13*4), K1, Z13
-	VMOVUPS.Z    (DX)(R13*4), K1, Z14
-	VFMADD231PS  Z11, Z13, Z14
-	VMINPS       Z14, Z0, Z13
-	VMAXPS       Z13, Z1, Z13
-	VMULPS       Z2, Z13, Z15
-	VRNDSCALEPS  $0x08, Z15, Z15
-	VFNMSUB231PS Z4, Z15, Z13
-	VFNMADD231PS Z5, Z15, Z13
-	VMOVUPS      Z10, Z16
-	VFMADD213PS  Z9, Z13, Z16
-	VFMADD213PS  Z8, Z13, Z16
-	VFMADD213PS  Z7, Z13, Z16
-	VFMADD213PS  Z6, Z13, Z16
-	VFMADD213PS  Z3, Z13, Z16
-	VFMADD213PS  Z3, Z13, Z16
-	VSCALEFPS    Z15, Z16, Z16
-	VADDPS       Z3, Z16, Z13
-	VDIVPS       Z13, Z3, Z13
-	VMULPS       Z13, Z16, Z15
-	VFMADD213PS  Z3, Z14, Z15
-	VMULPS       Z13, Z15, Z13
-	VMULPS       Z13, Z12, Z12
-	VMOVUPS.Z    (SI)(R13*4), K1, Z13
-	VMOVUPS.Z    (R8)(R13*4), K1, Z14
-	VFMADD213PS  Z14, Z13, Z12
-	VMOVUPS.Z    (DI)(R13*4), K1, Z13
-	VFMADD231PS  Z11, Z13, Z12
-	VMOVUPS      Z12, K1, (R10)(R13*4)
+	MOVQ        SI, CX
+	SUBQ        R11, CX
+	JLE         end6
+	MOVL        $0x00000001, R12
+	SHLL        CL, R12
+	DECL        R12
+	KMOVW       R12, K1
+	VMOVUPS.Z   (R10)(R11*4), K1, Z0
+	VMOVUPS.Z   (AX)(R11*4), K1, Z1
+	VMOVUPS.Z   (BX)(R11*4), K1, Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVUPS.Z   (R9)(R11*4), K1, Z1
+	VMOVUPS.Z   (DX)(R11*4), K1, Z2
+	VFMADD231PS Z1, Z2, Z0
+	VMOVUPS     Z0, K1, (R8)(R11*4)
 
 end6:
 	MOVQ ds+24(FP), CX
-	LEAQ (R10)(CX*4), R10
+	LEAQ (R8)(CX*4), R8
 	MOVQ xs+56(FP), CX
-	LEAQ (R11)(CX*4), R11
-	MOVQ ys+88(FP), CX
-	LEAQ (R12)(CX*4), R12
-	DECQ R9
+	LEAQ (R9)(CX*4), R9
+	MOVQ zs+88(FP), CX
+	LEAQ (R10)(CX*4), R10
+	DECQ DI
 	JNZ  pixel1
 	VZEROUPPER
 	RET

@@ -102,12 +102,7 @@ func vecAffineAVX2(dst []float32, ds int, x []float32, xs int, a []float32, b []
 // vecAffineGradSumsAVX2 is s1 += dz and s2 += dz x over the pixels for dz = dy f'(a x + b), f the identity.
 //
 //go:noescape
-func vecAffineGradSumsAVX2(s1 []float32, s2 []float32, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
-
-// vecAffineGradAVX2 is dx = ca dz + cb x + cc for dz = dy f'(a x + b), f the identity.
-//
-//go:noescape
-func vecAffineGradAVX2(dx []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, ca []float32, cb []float32, cc []float32, pixels int)
+func vecAffineGradSumsAVX2(s1 []float32, s2 []float32, dz []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
 
 // vecAffineSiLUAVX2 is dst = f(a x + b), f = silu.
 //
@@ -117,12 +112,12 @@ func vecAffineSiLUAVX2(dst []float32, ds int, x []float32, xs int, a []float32, 
 // vecAffineGradSumsSiLUAVX2 is s1 += dz and s2 += dz x over the pixels for dz = dy f'(a x + b), f = silu.
 //
 //go:noescape
-func vecAffineGradSumsSiLUAVX2(s1 []float32, s2 []float32, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
+func vecAffineGradSumsSiLUAVX2(s1 []float32, s2 []float32, dz []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
 
-// vecAffineGradSiLUAVX2 is dx = ca dz + cb x + cc for dz = dy f'(a x + b), f = silu.
+// vecAffineGradAVX2 is dx = ca dz + cb x + cc.
 //
 //go:noescape
-func vecAffineGradSiLUAVX2(dx []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, ca []float32, cb []float32, cc []float32, pixels int)
+func vecAffineGradAVX2(dx []float32, ds int, x []float32, xs int, dz []float32, zs int, ca []float32, cb []float32, cc []float32, pixels int)
 
 // vecAddRowAVX2 is dst = x + row.
 //
@@ -247,12 +242,7 @@ func vecAffineAVX512(dst []float32, ds int, x []float32, xs int, a []float32, b 
 // vecAffineGradSumsAVX512 is s1 += dz and s2 += dz x over the pixels for dz = dy f'(a x + b), f the identity.
 //
 //go:noescape
-func vecAffineGradSumsAVX512(s1 []float32, s2 []float32, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
-
-// vecAffineGradAVX512 is dx = ca dz + cb x + cc for dz = dy f'(a x + b), f the identity.
-//
-//go:noescape
-func vecAffineGradAVX512(dx []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, ca []float32, cb []float32, cc []float32, pixels int)
+func vecAffineGradSumsAVX512(s1 []float32, s2 []float32, dz []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
 
 // vecAffineSiLUAVX512 is dst = f(a x + b), f = silu.
 //
@@ -262,12 +252,12 @@ func vecAffineSiLUAVX512(dst []float32, ds int, x []float32, xs int, a []float32
 // vecAffineGradSumsSiLUAVX512 is s1 += dz and s2 += dz x over the pixels for dz = dy f'(a x + b), f = silu.
 //
 //go:noescape
-func vecAffineGradSumsSiLUAVX512(s1 []float32, s2 []float32, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
+func vecAffineGradSumsSiLUAVX512(s1 []float32, s2 []float32, dz []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, pixels int)
 
-// vecAffineGradSiLUAVX512 is dx = ca dz + cb x + cc for dz = dy f'(a x + b), f = silu.
+// vecAffineGradAVX512 is dx = ca dz + cb x + cc.
 //
 //go:noescape
-func vecAffineGradSiLUAVX512(dx []float32, ds int, x []float32, xs int, dy []float32, ys int, a []float32, b []float32, ca []float32, cb []float32, cc []float32, pixels int)
+func vecAffineGradAVX512(dx []float32, ds int, x []float32, xs int, dz []float32, zs int, ca []float32, cb []float32, cc []float32, pixels int)
 
 // vecAddRowAVX512 is dst = x + row.
 //

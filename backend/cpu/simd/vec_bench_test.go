@@ -41,10 +41,10 @@ var vecBenches = []struct {
 		v.AffineSiLU(x[0], benchC, x[1], benchC, c[0], c[1], len(x[0])/benchC, true)
 	}},
 	{"AffineSiLUGradSums", 2, func(v *Vec, x, c [5][]float32) {
-		v.AffineSiLUGradSums(c[2], c[3], x[1], benchC, x[2], benchC, c[0], c[1], len(x[0])/benchC, true)
+		v.AffineSiLUGradSums(c[2], c[3], x[0], benchC, x[1], benchC, x[2], benchC, c[0], c[1], len(x[0])/benchC, true)
 	}},
-	{"AffineSiLUGrad", 3, func(v *Vec, x, c [5][]float32) {
-		v.AffineSiLUGrad(x[0], benchC, x[1], benchC, x[2], benchC, c[0], c[1], c[2], c[3], c[4], len(x[0])/benchC, true)
+	{"AffineGrad", 3, func(v *Vec, x, c [5][]float32) {
+		v.AffineGrad(x[0], benchC, x[1], benchC, x[2], benchC, c[2], c[3], c[4], len(x[0])/benchC)
 	}},
 	{"AddRow", 2, func(v *Vec, x, c [5][]float32) {
 		v.AddRow(x[0], benchC, x[1], benchC, c[0], len(x[0])/benchC)

@@ -95,10 +95,16 @@ var vecGeneric = vecKernels{
 	},
 	affine:         genericAffine(func(z float32) float32 { return z }),
 	affineSiLU:     genericAffine(silu32),
-	affineSums:     genericAffineSums(func(float32) float32 { return 1 }),
+	affineSums:     genericAffineSums(nil),
 	affineSiLUSums: genericAffineSums(siluGrad32),
-	affineGrad:     genericAffineGrad(func(float32) float32 { return 1 }),
-	affineSiLUGrad: genericAffineGrad(siluGrad32),
+	affineGrad: func(dx []float32, ds int, x []float32, xs int, dz []float32, zs int, ca, cb, cc []float32, pixels int) {
+		for p := range pixels {
+			d, x, dz := dx[p*ds:], x[p*xs:], dz[p*zs:]
+			for c := range ca {
+				d[c] = ca[c]*dz[c] + cb[c]*x[c] + cc[c]
+			}
+		}
+	},
 	addRow: func(dst []float32, ds int, x []float32, xs int, row []float32, pixels int) {
 		for p := range pixels {
 			d, x := dst[p*ds:], x[p*xs:]
@@ -211,26 +217,17 @@ func genericAffine(f func(float32) float32) func([]float32, int, []float32, int,
 }
 
 func genericAffineSums(df func(float32) float32) affineSumsFunc {
-	return func(s1, s2, x []float32, xs int, dy []float32, ys int, a, b []float32, pixels int) {
+	return func(s1, s2, dz []float32, ds int, x []float32, xs int, dy []float32, ys int, a, b []float32, pixels int) {
 		for p := range pixels {
 			x, dy := x[p*xs:], dy[p*ys:]
 			for c := range a {
-				dz := dy[c] * df(a[c]*x[c]+b[c])
-				s1[c] += dz
-				s2[c] += dz * x[c]
-			}
-		}
-	}
-}
-
-func genericAffineGrad(df func(float32) float32) affineGradFunc {
-	return func(dx []float32, ds int, x []float32, xs int, dy []float32, ys int,
-		a, b, ca, cb, cc []float32, pixels int) {
-		for p := range pixels {
-			d, x, dy := dx[p*ds:], x[p*xs:], dy[p*ys:]
-			for c := range a {
-				dz := dy[c] * df(a[c]*x[c]+b[c])
-				d[c] = ca[c]*dz + cb[c]*x[c] + cc[c]
+				d := dy[c]
+				if df != nil {
+					d *= df(a[c]*x[c] + b[c])
+					dz[p*ds+c] = d
+				}
+				s1[c] += d
+				s2[c] += d * x[c]
 			}
 		}
 	}

@@ -83,37 +83,36 @@ func (v *Vec) AffineSiLU(dst []float32, ds int, x []float32, xs int, a, b []floa
 //
 //	s1[c] += dz
 //	s2[c] += dz * x
-func (v *Vec) AffineSiLUGradSums(s1, s2, x []float32, xs int, dy []float32, ys int,
+//
+// With silu it writes dz, which may be dy's memory; without, dz is dy, and the argument is not used.
+func (v *Vec) AffineSiLUGradSums(s1, s2, dz []float32, ds int, x []float32, xs int, dy []float32, ys int,
 	a, b []float32, pixels int, silu bool) {
 	sameLen("AffineSiLUGradSums", len(s1), s2, a, b)
 	checkRows("AffineSiLUGradSums", x, xs, len(s1), pixels)
 	checkRows("AffineSiLUGradSums", dy, ys, len(s1), pixels)
-	f := v.k.affineSums
-	if silu {
-		f = v.k.affineSiLUSums
+	if !silu {
+		v.inRuns(s1, s2, pixels, func(t1, t2 []float32, p, n int) {
+			v.k.affineSums(t1, t2, nil, 0, x[p*xs:], xs, dy[p*ys:], ys, a, b, n)
+		})
+		return
 	}
+	checkRows("AffineSiLUGradSums", dz, ds, len(s1), pixels)
 	v.inRuns(s1, s2, pixels, func(t1, t2 []float32, p, n int) {
-		f(t1, t2, x[p*xs:], xs, dy[p*ys:], ys, a, b, n)
+		v.k.affineSiLUSums(t1, t2, dz[p*ds:], ds, x[p*xs:], xs, dy[p*ys:], ys, a, b, n)
 	})
 }
 
-// AffineSiLUGrad computes dx = ca[c]*dz + cb[c]*x + cc[c], where
-// dz = dy f'(a[c]*x + b[c]); a, b, ca, cb and cc are [C]. dx may be x or dy if
-// the strides are equal.
-func (v *Vec) AffineSiLUGrad(dx []float32, ds int, x []float32, xs int, dy []float32, ys int,
-	a, b, ca, cb, cc []float32, pixels int, silu bool) {
-	sameLen("AffineSiLUGrad", len(a), b, ca, cb, cc)
-	checkRows("AffineSiLUGrad", dx, ds, len(a), pixels)
-	checkRows("AffineSiLUGrad", x, xs, len(a), pixels)
-	checkRows("AffineSiLUGrad", dy, ys, len(a), pixels)
-	if pixels == 0 {
-		return
+// AffineGrad computes dx = ca[c]*dz + cb[c]*x + cc[c], the rest of the gradient
+// of a group norm; ca, cb and cc are [C]. dx may be x or dz if the strides are
+// equal.
+func (v *Vec) AffineGrad(dx []float32, ds int, x []float32, xs int, dz []float32, zs int, ca, cb, cc []float32, pixels int) {
+	sameLen("AffineGrad", len(ca), cb, cc)
+	checkRows("AffineGrad", dx, ds, len(ca), pixels)
+	checkRows("AffineGrad", x, xs, len(ca), pixels)
+	checkRows("AffineGrad", dz, zs, len(ca), pixels)
+	if len(ca) > 0 && pixels > 0 {
+		v.k.affineGrad(dx, ds, x, xs, dz, zs, ca, cb, cc, pixels)
 	}
-	f := v.k.affineGrad
-	if silu {
-		f = v.k.affineSiLUGrad
-	}
-	f(dx, ds, x, xs, dy, ys, a, b, ca, cb, cc, pixels)
 }
 
 // AddRow computes dst = x + row[c]; row is [C]. dst may be x if the strides are

@@ -205,22 +205,29 @@ func TestVecAffineSiLUGrad(t *testing.T) {
 				w2.add(c, d*x.at(p, c), mag*math.Abs(x.at(p, c)))
 			}
 		}
-		v.AffineSiLUGradSums(s1.v, s2.v, x.v, x.stride, dy.v, dy.stride, a, b, k.pixels, k.silu)
+		out := newImage(r, k.c, 2, k.pixels)
+		v.AffineSiLUGradSums(s1.v, s2.v, out.v, out.stride, x.v, x.stride, dy.v, dy.stride, a, b, k.pixels, k.silu)
 		w1.check(t, what+" s1", s1, 1e-6)
 		w2.check(t, what+" s2", s2, 1e-6)
+		out.intact(t, what+" dz")
+		for p := range k.pixels {
+			for c := range k.c {
+				if want, mag := dz(p, c); k.silu && !near(float32(out.at(p, c)), want, 1e-6, mag) {
+					t.Fatalf("%s: pixel %d channel %d: dz is %g, want %g", what, p, c, out.at(p, c), want)
+				}
+			}
+		}
 
 		for _, out := range []string{"dst", "x", "dy"} {
 			x, dy := xIn.clone(), dyIn.clone()
 			dst := map[string]image{"dst": newImage(r, k.c, 5, k.pixels), "x": x, "dy": dy}[out]
-			v.AffineSiLUGrad(dst.v, dst.stride, x.v, x.stride, dy.v, dy.stride,
-				a, b, co[2].v, co[3].v, co[4].v, k.pixels, k.silu)
+			v.AffineGrad(dst.v, dst.stride, x.v, x.stride, dy.v, dy.stride, co[2].v, co[3].v, co[4].v, k.pixels)
 			dst.intact(t, what)
 			for p := range k.pixels {
 				for c := range k.c {
 					ca, cb, cc := float64(co[2].v[c]), float64(co[3].v[c]), float64(co[4].v[c])
-					d, mag := dz(p, c)
-					want := ca*d + cb*xIn.at(p, c) + cc
-					mag = math.Abs(ca)*mag + math.Abs(cb*xIn.at(p, c)) + math.Abs(cc)
+					want := ca*dyIn.at(p, c) + cb*xIn.at(p, c) + cc
+					mag := math.Abs(ca*dyIn.at(p, c)) + math.Abs(cb*xIn.at(p, c)) + math.Abs(cc)
 					if !near(float32(dst.at(p, c)), want, 1e-6, mag) {
 						t.Fatalf("%s into %s: pixel %d channel %d is %g, want %g", what, out, p, c, dst.at(p, c), want)
 					}

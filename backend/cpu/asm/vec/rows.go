@@ -11,8 +11,8 @@ func (e *emitter) channelRows() {
 	for _, silu := range []bool{false, true} {
 		e.affine(silu)
 		e.affineGradSums(silu)
-		e.affineGrad(silu)
 	}
+	e.affineGrad()
 
 	e.begin("AddRow", "(dst []float32, ds int, x []float32, xs int, row []float32, pixels int)", "dst = x + row.")
 	row, n := e.base("row"), e.length("row")
@@ -106,18 +106,23 @@ func (e *emitter) dz(dy, x, a, b vec) vec {
 
 func (e *emitter) affineGradSums(silu bool) {
 	name, f := suffixed("AffineGradSums", silu)
-	e.begin(name, "(s1, s2, x []float32, xs int, dy []float32, ys int, a, b []float32, pixels int)",
+	arrays := []rows{{"x", "xs"}, {"dy", "ys"}}
+	if silu { // dz is dy otherwise, and not written
+		arrays = append(arrays, rows{"dz", "ds"})
+	}
+	e.begin(name, "(s1, s2, dz []float32, ds int, x []float32, xs int, dy []float32, ys int, a, b []float32, pixels int)",
 		"s1 += dz and s2 += dz x over the pixels for dz = dy f'(a x + b)"+f)
 	if silu {
 		e.keep(negConstants...)
 	}
 	a, b, n := e.base("a"), e.base("b"), e.length("s1")
 	s1, s2 := e.base("s1"), e.base("s2")
-	e.eachPixel([]rows{{"x", "xs"}, {"dy", "ys"}}, func(p []gp) {
+	e.eachPixel(arrays, func(p []gp) {
 		e.each(n, 2, func(bl block) {
 			x, d := bl.load(p[0]), bl.load(p[1])
 			if silu {
 				d = e.dz(d, x, bl.load(a), bl.load(b))
+				bl.store(d, p[2])
 			}
 			bl.addTo(d, s1)
 			q := bl.load(s2)
@@ -128,25 +133,14 @@ func (e *emitter) affineGradSums(silu bool) {
 	e.end()
 }
 
-func (e *emitter) affineGrad(silu bool) {
-	name, f := suffixed("AffineGrad", silu)
-	e.begin(name, "(dx []float32, ds int, x []float32, xs int, dy []float32, ys int, "+
-		"a, b, ca, cb, cc []float32, pixels int)",
-		"dx = ca dz + cb x + cc for dz = dy f'(a x + b)"+f)
-	if silu {
-		e.keep(negConstants...)
-	}
-	a, b, n := e.base("a"), e.base("b"), e.length("a")
-	ca, cb, cc := e.base("ca"), e.base("cb"), e.base("cc")
-	e.eachPixel([]rows{{"dx", "ds"}, {"x", "xs"}, {"dy", "ys"}}, func(p []gp) {
-		e.each(n, 2, func(bl block) {
-			x := bl.load(p[1])
-			d := bl.load(p[2])
-			if silu {
-				d = e.dz(d, x, bl.load(a), bl.load(b))
-			}
-			d = e.madd(d, bl.load(ca), bl.load(cc))
-			e.accumulate(d, x, bl.load(cb))
+func (e *emitter) affineGrad() {
+	e.begin("AffineGrad", "(dx []float32, ds int, x []float32, xs int, dz []float32, zs int, ca, cb, cc []float32, pixels int)",
+		"dx = ca dz + cb x + cc.")
+	ca, cb, cc, n := e.base("ca"), e.base("cb"), e.base("cc"), e.length("ca")
+	e.eachPixel([]rows{{"dx", "ds"}, {"x", "xs"}, {"dz", "zs"}}, func(p []gp) {
+		e.each(n, 4, func(bl block) {
+			d := e.madd(bl.load(p[2]), bl.load(ca), bl.load(cc))
+			e.accumulate(d, bl.load(p[1]), bl.load(cb))
 			bl.store(d, p[0])
 		})
 	})
