@@ -23,6 +23,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/ddpm/lab/plot"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
+	"github.com/ddpm-tui/ddpm-tui/tui"
 )
 
 // labFlags are the flags of the lab's commands.
@@ -115,10 +116,21 @@ func headsOf(e *experiment.Experiment) []lab.Head {
 	return []lab.Head{lab.Mixture, lab.Categorical}
 }
 
-// params are the flags, checked.
-func (f *labFlags) params(e *experiment.Experiment) (experiment.Params, error) {
+// chosen are the flags as they were given.
+func (f *labFlags) chosen() experiment.Params {
 	p := f.p
 	p.Order, p.Head = lab.Order(f.order), lab.Head(f.head)
+	if p.Data != "" {
+		if abs, err := filepath.Abs(p.Data); err == nil {
+			p.Data = abs
+		}
+	}
+	return p
+}
+
+// params are the flags, checked and complete.
+func (f *labFlags) params(e *experiment.Experiment) (experiment.Params, error) {
+	p := f.chosen()
 	if p.Head != "" {
 		known := false
 		for _, h := range headsOf(e) {
@@ -129,14 +141,9 @@ func (f *labFlags) params(e *experiment.Experiment) (experiment.Params, error) {
 		}
 	}
 	if p.Data != "" {
-		abs, err := filepath.Abs(p.Data)
-		if err != nil {
-			return p, err
-		}
-		if _, err := os.Stat(abs); err != nil {
+		if _, err := os.Stat(p.Data); err != nil {
 			return p, fmt.Errorf("the images: %w", err)
 		}
-		p.Data = abs
 	}
 	return e.Complete(p)
 }
@@ -152,6 +159,9 @@ func (f *labFlags) open() (*experiment.Lab, func(), error) {
 
 // list prints the experiments, or shows them.
 func (f *labFlags) list(c *cobra.Command) error {
+	if !f.json && !f.headless && onTerminal() {
+		return f.screen(c, nil, experiment.Params{})
+	}
 	w := c.OutOrStdout()
 	for _, e := range experiment.All() {
 		var err error
@@ -178,12 +188,29 @@ func (f *labFlags) run(c *cobra.Command, e *experiment.Experiment) error {
 			return usageError{fmt.Errorf("--out %s is no folder", f.out)}
 		}
 	}
+	if !f.json && !f.headless && onTerminal() {
+		return f.screen(c, e, f.chosen())
+	}
 	l, closeLab, err := f.open()
 	if err != nil {
 		return err
 	}
 	defer closeLab()
 	return f.print(c, l, e, p)
+}
+
+// screen shows the lab.
+func (f *labFlags) screen(c *cobra.Command, e *experiment.Experiment, p experiment.Params) error {
+	opt := screen(c, "lab")
+	if err := opt.CheckImages(); err != nil {
+		return usageError{err}
+	}
+	l, closeLab, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer closeLab()
+	return tui.RunLab(c.Context(), l, e, p, opt)
 }
 
 // print runs an experiment without a screen.

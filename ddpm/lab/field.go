@@ -27,9 +27,9 @@ func Cholesky(a [][]float64) ([][]float64, error) {
 	for i := range a {
 		l[i] = make([]float64, len(a))
 		for j := range i + 1 {
-			sum := a[i][j]
-			for k := range j {
-				sum -= l[i][k] * l[j][k]
+			sum, li, lj := a[i][j], l[i][:j], l[j][:j]
+			for k, v := range li {
+				sum -= v * lj[k]
 			}
 			if i != j {
 				l[i][j] = sum / l[j][j]

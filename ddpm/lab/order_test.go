@@ -78,7 +78,7 @@ func TestFieldExcess(t *testing.T) {
 			t.Errorf("%s of %d: %.5f bits a pixel, want %.4f", c.o, c.size, got, c.want)
 		}
 	}
-	const draws = 12
+	const draws = 6
 	for _, c := range []struct {
 		size      int
 		want, tol float64

@@ -110,6 +110,7 @@ func Find(name string) (*Experiment, error) {
 type Lab struct {
 	Backend backend.Backend
 	Runs    string // where run folders go
+	width   []int  // channels of the network at each level, nil for the default
 	sets    map[string]*data.Set
 	nets    map[string]*trained
 }

@@ -83,6 +83,9 @@ func (j *job) config(t *lab.Task, channels int) (*train.Config, error) {
 	if t.Masks == 1 {
 		width = []int{16, 32} // one picture is learnt: little is enough
 	}
+	if j.width != nil {
+		width = j.width
+	}
 	c.UNet.SampleSize, c.UNet.InChannels, c.UNet.OutChannels = p.Size, in, out
 	c.UNet.BlockOutChannels = width
 	head := 16
@@ -179,10 +182,10 @@ func (j *job) train(ctx context.Context, dir string, t *lab.Task, set *data.Set)
 		if old.Lab == nil || *old.Lab != *t || old.UNet.SampleSize != j.p.Size || old.Data != j.p.Data || old.Schedule.T != c.Schedule.T || old.Schedule.Kind != c.Schedule.Kind {
 			return fmt.Errorf("%s holds another run (its config.json differs in head, size, images, T or schedule): choose another --run, or remove it", dir)
 		}
-		if info := folder.Info(); info.State == run.Done && info.Step >= j.p.Steps {
+		if info := folder.Info(); info.State != run.Running && info.Step >= j.p.Steps {
 			return nil
 		}
-		steps := max(c.Steps, old.Steps)
+		steps := c.Steps // more than it has
 		c, c.Steps = old, steps
 	} else if folder, err = run.Create(dir, c); err != nil {
 		return err
