@@ -12,7 +12,7 @@ import (
 )
 
 // A run becomes a folder of diffusers, is sampled from there, becomes a run again, and is trained further.
-func TestExportImport(t *testing.T) {
+func TestDiffusersRoundTrip(t *testing.T) {
 	long(t)
 	dir := t.TempDir()
 	out := must(t, dir, "export", trained(), "out", "--vectors", "2", "--exact", "--threads", "1")
