@@ -12,11 +12,15 @@ import (
 // every timestep (TimeTable, whose buffer it must begin); class: [N] u32, or nil for a model without classes. The parameters
 // are created in p, or found there if p is finished. It stops the building of the graph where something does not fit.
 func UNet(g *graph.Graph, p *Params, cfg *UNetConfig, x, t, table, class *graph.Value) *graph.Value {
-	return UNetInTraining(g, p, cfg, x, t, table, class, nil)
+	return UNetInTraining(g, p, cfg, x, t, table, class, nil, nil)
 }
 
-// UNetInTraining is UNet with the config's dropout, for which it needs the control buffer.
-func UNetInTraining(g *graph.Graph, p *Params, cfg *UNetConfig, x, t, table, class, control *graph.Value) *graph.Value {
+// A LabelDrop says for which images of a batch the class None: [N] u32 stands in for the label: those where Told: [N,1,1,4 C0] is
+// 0 and Untold 1; it is the other way round where the label counts.
+type LabelDrop struct{ None, Told, Untold *graph.Value }
+
+// UNetInTraining is UNet with the config's dropout, for which it needs the control buffer, and with labels dropped; both may be nil.
+func UNetInTraining(g *graph.Graph, p *Params, cfg *UNetConfig, x, t, table, class, control *graph.Value, drop *LabelDrop) *graph.Value {
 	if err := cfg.Validate(); err != nil {
 		graph.Fail("%v", err)
 	}
@@ -27,7 +31,7 @@ func UNetInTraining(g *graph.Graph, p *Params, cfg *UNetConfig, x, t, table, cla
 		graph.Fail("nn: num_class_embeds is %d and class labels given: %t", cfg.Classes(), class != nil)
 	}
 	b := &builder{Graph: g, params: p, cfg: cfg, control: control}
-	b.temb = b.embed(t, table, class)
+	b.temb = b.embed(t, table, class, drop)
 
 	if cfg.CenterInputSample {
 		x = b.Scale(x, 2, -1)
@@ -54,7 +58,7 @@ func UNetInTraining(g *graph.Graph, p *Params, cfg *UNetConfig, x, t, table, cla
 }
 
 // embed makes SiLU of the time embedding, to which a class adds its row: [N,1,1,4 C0].
-func (b *builder) embed(t, table, class *graph.Value) *graph.Value {
+func (b *builder) embed(t, table, class *graph.Value, drop *LabelDrop) *graph.Value {
 	width := b.cfg.TimeChannels()
 	mlp := func(module string, index *graph.Value) *graph.Value {
 		return b.make(module, func() *graph.Value {
@@ -72,7 +76,12 @@ func (b *builder) embed(t, table, class *graph.Value) *graph.Value {
 		emb = b.Add(emb, mlp("class_embedding", class))
 	default:
 		emb = b.Add(emb, b.make("class_embedding", func() *graph.Value {
-			return b.Gather(b.param("weight", Embedding, 0, b.cfg.Classes(), width), class)
+			rows := b.param("weight", Embedding, 0, b.cfg.Classes(), width)
+			row := b.Gather(rows, class)
+			if drop != nil {
+				row = b.Add(b.Mul(row, drop.Told), b.Mul(b.Gather(rows, drop.None), drop.Untold))
+			}
+			return row
 		}))
 	}
 	return b.SiLU(emb)

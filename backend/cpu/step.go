@@ -80,7 +80,7 @@ func init() {
 	}}
 	kernels["gather"] = kernel{dense: true, prepare: func(c *call) func() {
 		table, index, y := c.in[0].f32(), c.in[1].u32(), c.out[0].f32()
-		C := c.out[0].v.Shape[3]
+		C := c.in[0].v.Shape[1]
 		return func() {
 			for n, i := range index {
 				copy(y[n*C:][:C], table[int(i)*C:])

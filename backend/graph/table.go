@@ -6,7 +6,8 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend"
 )
 
-// gather: y[n,0,0,:] = table[index[n],:]: embeddings. table: [R,C], index: [N] u32.
+// gather: y[n,0,0,:] = table[index[n],:]: embeddings. table: [R,C], index: [N] u32. Of a table of integers: [R,1] u32 it is an
+// index again, [N] u32.
 // gather_grad: dtable from index, dy.
 var gather, gatherGrad *Op
 
@@ -27,10 +28,13 @@ func init() {
 			if len(in) != 2 {
 				return nil, fmt.Errorf("wants 2 inputs")
 			}
-			if err := want(in[:1], 2); err != nil {
+			if err := wantIndex(in[1], 0); err != nil {
 				return nil, err
 			}
-			if err := wantIndex(in[1], 0); err != nil {
+			if t := in[0]; t.DType == backend.U32 && len(t.Shape) == 2 && t.Shape[1] == 1 {
+				return []Type{U32(in[1].Shape[0])}, nil
+			}
+			if err := want(in[:1], 2); err != nil {
 				return nil, err
 			}
 			return []Type{F32(in[1].Shape[0], 1, 1, in[0].Shape[1])}, nil
@@ -44,7 +48,8 @@ func init() {
 				copy(out[0].Data[n*C:(n+1)*C], in[0].Data[int(i)*C:])
 			}
 		},
-		Cases: []Case{{Name: "odd", In: []Input{x(10, 7), {U32(5), integers(10)}}, Grad: []int{0}}, {Name: "wide", In: []Input{x(4, 128), {U32(9), integers(4)}}, Grad: []int{0}}},
+		Cases: []Case{{Name: "odd", In: []Input{x(10, 7), {U32(5), integers(10)}}, Grad: []int{0}}, {Name: "wide", In: []Input{x(4, 128), {U32(9), integers(4)}}, Grad: []int{0}},
+			{Name: "labels", In: []Input{{U32(23, 1), integers(1 << 20)}, {U32(9), integers(23)}}}},
 	})
 	gatherGrad = register(&Op{
 		Name: "gather_grad",
@@ -101,7 +106,7 @@ func init() {
 	})
 }
 
-// Gather takes rows of table: [R,C] by index: [N], giving [N,1,1,C].
+// Gather takes rows of table: [R,C] by index: [N], giving [N,1,1,C], or [N] of a table of integers: [R,1].
 func (g *Graph) Gather(table, index *Value) *Value { return g.one(gather, nil, table, index) }
 
 // Mix is a[t] x + b[t] y for images x, y: [N,H,W,C], coefficients a, b: [T] and timesteps t: [N]. It has no gradient.

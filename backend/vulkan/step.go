@@ -32,7 +32,7 @@ func init() {
 	}}
 	ops["gather"] = op{emit: func(c *call) {
 		n := c.out[0].elems()
-		c.run(launch{shader: "gather", groups: c.each(n), spec: []int{c.out[0].Shape[3]}, args: u32s(n), bufs: []tensor{c.in[0], c.in[1], c.out[0]}})
+		c.run(launch{shader: "gather", groups: c.each(n), spec: []int{c.in[0].Shape[1]}, args: u32s(n), bufs: []tensor{c.in[0], c.in[1], c.out[0]}})
 	}}
 	ops["gather_grad"] = op{emit: func(c *call) {
 		n, dy := c.out[0].elems(), c.in[1].Shape

@@ -204,13 +204,10 @@ func (f *requestFlags) label(r *model.Request, t *model.Trained) error {
 		}
 		labels = append(labels, uint32(label))
 	}
-	if labels == nil {
-		for k := range named {
-			labels = append(labels, uint32(k))
+	if labels != nil {
+		for k := range r.N {
+			r.Labels = append(r.Labels, labels[k%len(labels)])
 		}
-	}
-	for k := range r.N {
-		r.Labels = append(r.Labels, labels[k%len(labels)])
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ const runsDir = "runs"
 type trainFlags struct {
 	job
 	preset, config, run string
+	classes             bool
 	batch, size         int
 	seed                uint64
 	exact               *bool
@@ -46,6 +47,7 @@ same as resume.`,
 	fl.IntVar(&f.batch, "batch", 0, "images a step")
 	fl.IntVar(&f.size, "size", 0, "pixels a side")
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of weights, noise and order")
+	fl.BoolVar(&f.classes, "classes", false, "tell the network the class of each image: its folder's name, or CIFAR-10's and MNIST's labels")
 	f.aids.flags(fl)
 	f.exact = exactFlag(c)
 	f.flags(fl)
@@ -96,7 +98,7 @@ func (f *trainFlags) train(c *cobra.Command, a []string) error {
 // goOn trains a run that is there.
 func (f *trainFlags) goOn(c *cobra.Command, a []string) error {
 	check := func() error {
-		for _, name := range append([]string{"preset", "config", "batch", "size", "seed", "exact"}, aidNames...) {
+		for _, name := range append([]string{"preset", "config", "batch", "size", "seed", "exact", "classes"}, aidNames...) {
 			if c.Flags().Changed(name) {
 				return usageError{fmt.Errorf("%s holds a run already, whose configuration stays: leave --%s out, or choose another --run", f.run, name)}
 			}
@@ -153,6 +155,9 @@ func (f *trainFlags) configure(c *cobra.Command, source string) (*train.Config, 
 	}
 	if changed("seed") {
 		cfg.Seed = f.seed
+	}
+	if changed("classes") {
+		cfg.ClassLabels = f.classes
 	}
 	if changed("exact") {
 		cfg.Exact = *f.exact

@@ -25,7 +25,7 @@ func (t *Task) Objective(g *graph.Graph, p *nn.Params, cfg *nn.UNetConfig, contr
 		shown := g.Scale(g.Mul(known, g.Scale(x0, 1, 1)), 1, -1) // black where it is hidden
 		x = g.Concat(g.Concat(shown, known), state(BufCoords, graph.F32(B, S, S, 2)))
 	})
-	out := nn.UNetInTraining(g, p, cfg, x, mask, state(BufMaskTable, graph.F32(t.Masks, cfg.BlockOutChannels[0])), nil, control)
+	out := nn.UNetInTraining(g, p, cfg, x, mask, state(BufMaskTable, graph.F32(t.Masks, cfg.BlockOutChannels[0])), nil, control, nil)
 	g.Scope("loss", func() { loss, each = g.NLL(t.Likelihood(), out, x0, hidden) })
 	return loss, each, mask
 }

@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/backend/graph"
@@ -27,6 +28,7 @@ type Forward struct {
 	Batch, Size, In, Out int
 	Program              *backend.Program
 	Stats                plan.Stats
+	Named                int  // classes that have a name; Run takes one more for none if there are more
 	classes              int  // labels that Run wants, 0 for none
 	fourier              bool // there is no timestep 0
 	mem                  *Memory
@@ -42,6 +44,7 @@ func PlanForward(m *Memory, params *nn.Params, cfg *nn.UNetConfig, batch, T int,
 	if cfg.ClassEmbedType != nil { // labels are rows of the table of timesteps
 		f.classes = min(f.classes, T)
 	}
+	f.Named = f.classes
 	g, y, err := nn.BuildUNet(params, cfg, batch, T)
 	if err != nil {
 		return nil, err
@@ -64,7 +67,8 @@ func (f *Forward) Bind(e backend.Executable) { f.exec = e }
 // Executable is the compiled program.
 func (f *Forward) Executable() backend.Executable { return f.exec }
 
-// Run computes out = network(x, t). x: [n,H,W,In] with n at most Batch, t: [n]; out: [n,H,W,Out].
+// Run computes out = network(x, t). x: [n,H,W,In] with n at most Batch, t: [n]; out: [n,H,W,Out]. A network with classes wants
+// class: [n]; nil is none of them, if it knows that.
 func (f *Forward) Run(ctx context.Context, x []float32, t []int, class []uint32, out []float32) error {
 	per := f.Size * f.Size
 	if len(t) > f.Batch || len(x) != len(t)*per*f.In || len(out) != len(t)*per*f.Out {
@@ -80,6 +84,9 @@ func (f *Forward) Run(ctx context.Context, x []float32, t []int, class []uint32,
 		return err
 	}
 	if f.classes > 0 {
+		if class == nil && f.Named < f.classes {
+			class = slices.Repeat([]uint32{uint32(f.Named)}, len(t))
+		}
 		if len(class) != len(t) {
 			return fmt.Errorf("model: %d labels for %d images", len(class), len(t))
 		}

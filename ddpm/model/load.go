@@ -93,6 +93,9 @@ func (t *Trained) Forward(b backend.Backend, batch int) (*Forward, *Memory, erro
 		return nil, nil, err
 	}
 	f.Bind(es[0])
+	if t.Classes != nil {
+		f.Named = len(t.Classes)
+	}
 	if err := Write(m, nn.ParamsBuffer, 0, t.Weights); err != nil {
 		return nil, nil, err
 	}

@@ -18,7 +18,7 @@ type Request struct {
 	Seed    uint64 // image k of a seed is the same whatever N and the batch are
 	First   uint32 // index of the first image
 
-	// Labels are the classes of the images [N], for a model with classes.
+	// Labels are the classes of the images [N], for a model with classes; nil is all of them in turn.
 	Labels []uint32
 	// Guidance w makes out = null + w (labelled - null) of the network's outputs with the label and with NullLabel (classifier-free
 	// guidance, Ho & Salimans 2022, where it is 1 + w): twice the evaluations. 0 and 1 are none.
@@ -66,8 +66,14 @@ func (f *Forward) Sample(ctx context.Context, sch *ddpm.Schedule, r Request) ([]
 		return nil, fmt.Errorf("the network has %d channels in and %d out: it predicts more than an image", f.In, f.Out)
 	case f.fourier && slices.Contains(s.Timesteps(), 0):
 		return nil, errors.New("the network embeds the logarithm of t and has no timestep 0: take leading spacing with an offset of 1")
-	case f.classes > 0 && len(r.Labels) != r.N:
-		return nil, fmt.Errorf("the network has %d classes: say which is wanted", f.classes)
+	}
+	if f.classes > 0 && r.Labels == nil {
+		for k := range r.N {
+			r.Labels = append(r.Labels, uint32(k%f.Named))
+		}
+	}
+	if f.classes > 0 && len(r.Labels) != r.N {
+		return nil, fmt.Errorf("%d labels for %d images", len(r.Labels), r.N)
 	}
 	all := make([]float32, r.N*per)
 	for done := 0; done < r.N; done += f.Batch {

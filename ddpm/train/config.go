@@ -35,9 +35,14 @@ type Config struct {
 	MinSNR     float64             `json:"min_snr,omitempty"`    // gamma of the loss's weighting by t (Hang et al. 2023), 0 for none
 	Steps      int64               `json:"steps"`
 	Seed       uint64              `json:"seed"`
-	Classes    []string            `json:"classes,omitempty"` // names of the image set's classes, which the network is told
-	Preview    Preview             `json:"preview"`
-	Exact      bool                `json:"exact,omitempty"` // direct convolutions instead of Winograd's
+
+	// The network is told the class of each image, by the set's labels. Classes are their names, known when the images are; the
+	// network has one class more, for images whose label is not told.
+	ClassLabels bool     `json:"class_labels,omitempty"`
+	Classes     []string `json:"classes,omitempty"`
+
+	Preview Preview `json:"preview"`
+	Exact   bool    `json:"exact,omitempty"` // direct convolutions instead of Winograd's
 
 	CheckpointSeconds float64 `json:"checkpoint_seconds"` // time between checkpoints; with both 0 there is one at the end
 	CheckpointSteps   int64   `json:"checkpoint_steps"`   // steps between checkpoints; if not 0 the time does not count
@@ -111,8 +116,11 @@ func (c *Config) Validate() error {
 	if c.UNet.Fourier() {
 		return errors.New("config: unet.time_embedding_type fourier has no timestep 0 and is not trained here, only sampled")
 	}
-	if c.UNet.Classes() > 0 {
-		return errors.New("config: unet.num_class_embeds is set, training with classes is not built yet")
+	if n := c.UNet.Classes(); n > 0 && (!c.ClassLabels || n != len(c.Classes)+1) {
+		return fmt.Errorf("config: the network has %d classes, which are not %d of the images and one for none: it can be sampled, and not trained", n, len(c.Classes))
+	}
+	if c.ClassLabels && c.Lab != nil {
+		return errors.New("config: class_labels: the lab's networks are not told classes")
 	}
 	if _, err := ddpm.NewSchedule(c.Schedule); err != nil {
 		return fmt.Errorf("config: %w", err)

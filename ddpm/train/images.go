@@ -60,6 +60,9 @@ func (t *Trainer) loadImages(ctx context.Context) error {
 	if set.N < 1 {
 		return errors.New("train: the data set is empty")
 	}
+	if err := c.takeClasses(set); err != nil {
+		return err
+	}
 	return t.checkData(set.Hash)
 }
 

@@ -103,15 +103,17 @@ func accumulate(g *graph.Graph, c *Config, params *nn.Params, images, B int) (lo
 func buildMicro(g *graph.Graph, c *Config, params *nn.Params, images, B, i int) (loss *graph.Value, grads []*graph.Value) {
 	S, C := c.UNet.SampleSize, c.Channels()
 	control := controlOf(i)
-	var x0, t, each *graph.Value
+	var x0, t, each, class *graph.Value
+	var drop *nn.LabelDrop
 	g.Scope("batch", func() {
 		index := g.BatchIndices(control, B, c.Batch, images)
 		x0 = g.BatchImages(state(bufImages, graph.U8(images, S, S, C)), index, control, c.Flip, c.Crop)
+		class, drop = buildLabels(g, c, control, index, B, images)
 	})
 	if c.masked() {
 		loss, each, t = c.Lab.Objective(g, params, c.UNet, control, x0)
 	} else {
-		loss, each, t = buildDiffusion(g, c, params, control, x0)
+		loss, each, t = buildDiffusion(g, c, params, control, x0, class, drop)
 	}
 	g.Scope("loss", func() {
 		grads = g.Grad(loss, state(bufOne, graph.F32(1)), params.Values())
@@ -122,8 +124,8 @@ func buildMicro(g *graph.Graph, c *Config, params *nn.Params, images, B, i int) 
 }
 
 // buildDiffusion draws t and eps for images x0: [B,S,S,C], and is the loss of what the network says of x_t: [1], that of each image, and
-// t: [B].
-func buildDiffusion(g *graph.Graph, c *Config, params *nn.Params, control, x0 *graph.Value) (loss, each, t *graph.Value) {
+// t: [B]. class and drop are nil for a network that is not told the class.
+func buildDiffusion(g *graph.Graph, c *Config, params *nn.Params, control, x0, class *graph.Value, drop *nn.LabelDrop) (loss, each, t *graph.Value) {
 	B, T, S, C := x0.Shape[0], c.Schedule.T, x0.Shape[1], x0.Shape[3]
 	table := func(i int) *graph.Value { return graph.State(bufTables, i*T*4, graph.F32(T), bufTables) }
 	signal, noise, minusNoise := table(0), table(1), table(2)
@@ -138,7 +140,7 @@ func buildDiffusion(g *graph.Graph, c *Config, params *nn.Params, control, x0 *g
 	if c.Lab != nil {
 		in = c.Lab.NoiseInput(g, xt)
 	}
-	out := nn.UNetInTraining(g, params, c.UNet, in, t, state(model.TableBuffer, graph.F32(T, c.UNet.BlockOutChannels[0])), nil, control)
+	out := nn.UNetInTraining(g, params, c.UNet, in, t, state(model.TableBuffer, graph.F32(T, c.UNet.BlockOutChannels[0])), class, control, drop)
 	g.Scope("loss", func() {
 		target := eps
 		switch c.Prediction {
@@ -223,6 +225,12 @@ func planStep(b backend.Backend, c *Config, images int, comm dist.Comm) (*Step, 
 	if c.Preview.Raw {
 		if s.Raw, err = model.PlanForward(s.Memory, s.Params, c.UNet, c.Preview.Images, c.Schedule.T, bufParams); err != nil {
 			return nil, err
+		}
+	}
+	if c.ClassLabels {
+		s.Preview.Named = len(c.Classes)
+		if s.Raw != nil {
+			s.Raw.Named = len(c.Classes)
 		}
 	}
 	s.Bytes, _ = s.Memory.Need(s.programs()...)

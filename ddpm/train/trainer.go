@@ -109,6 +109,7 @@ func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
 	step, err := NewStep(b, c, images.Pixels[:n*images.Per()], n, t.team.Comm)
 	if err == nil {
 		t.Step, t.done = step, &step.Done
+		err = step.writeLabels(c.labels(set))
 	}
 	ranks, err := t.team.muster(t.backend, step, err)
 	if err != nil {
