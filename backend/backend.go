@@ -53,8 +53,12 @@ type Timing struct {
 	Last  time.Duration // how long that call took
 }
 
-// ErrUnsupported says that a backend has no kernel for an op.
-var ErrUnsupported = errors.New("unsupported")
+// What can be wrong with a device, for errors.Is.
+var (
+	ErrUnsupported = errors.New("unsupported")        // no kernel for an op
+	ErrMemory      = errors.New("out of memory")      // less than was promised
+	ErrLost        = errors.New("the device is lost") // nothing works any more
+)
 
 // Powers that a backend or an executable may have besides, asked for by type assertion.
 type (
@@ -72,6 +76,8 @@ type (
 	Fuser interface {
 		Fuses(op string, attrs any, in []Shape, next string, operand int) bool
 	}
+	// Chunked is a planner whose buffers lie in chunks of memory: no value of the arena may cross a multiple of Chunk bytes.
+	Chunked interface{ Chunk() int }
 	// Mapped is a buffer whose memory the host shares with the device, at no cost.
 	Mapped interface{ Map() []byte }
 	// A Timer can time each step, at a small cost.

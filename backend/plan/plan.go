@@ -4,6 +4,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"sort"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
@@ -234,6 +235,10 @@ func (c *compiler) steps() {
 // place gives each value of the arena an offset: the largest first, each at the lowest place that is free during its life
 // (greedy by size; Pisarchyk & Lee 2020, arXiv 2001.03288).
 func (c *compiler) place() {
+	chunk := math.MaxInt
+	if k, ok := c.o.Planner.(backend.Chunked); ok {
+		chunk = k.Chunk()
+	}
 	sorted := append([]*value(nil), c.order...)
 	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].bytes > sorted[j].bytes })
 	var placed []*value // by offset
@@ -247,7 +252,12 @@ func (c *compiler) place() {
 			if a.at+size <= b.at {
 				break
 			}
-			a.at = max(a.at, b.at+roundUp(b.bytes))
+			if end := b.at + roundUp(b.bytes); end > a.at {
+				a.at = end
+				if size <= chunk && end%chunk+size > chunk {
+					a.at = (end/chunk + 1) * chunk
+				}
+			}
 		}
 		i := sort.Search(len(placed), func(i int) bool { return placed[i].at > a.at })
 		placed = append(placed, nil)

@@ -136,6 +136,9 @@ func (b *Backend) Halo(string, any, int, []backend.Shape) int { return 0 }
 // Dense implements backend.Planner.
 func (b *Backend) Dense(string) bool { return true }
 
+// Chunk implements backend.Chunked.
+func (b *Backend) Chunk() int { return b.memory.chunk }
+
 // Scratch implements backend.Planner.
 func (b *Backend) Scratch(s *backend.Step) int {
 	if op := ops[s.Op]; op.scratch != nil {
@@ -202,8 +205,7 @@ func (b *Backend) wait(f vk.Fence) error {
 
 // fate remembers that the device is lost.
 func (b *Backend) fate(err error) error {
-	var e *Error
-	if errors.As(err, &e) && (e.Lost() || e.Result == vk.Timeout) {
+	if errors.Is(err, backend.ErrLost) {
 		b.lost = err
 	}
 	return err

@@ -346,8 +346,10 @@ func (e *executable) runTimed(ctx context.Context, times int) error {
 			if bits := e.b.stampBits; bits < 64 {
 				ticks &= 1<<bits - 1
 			}
+			took := time.Duration(float64(ticks) * e.b.period)
 			e.timings[i].Calls++
-			e.timings[i].Total += time.Duration(float64(ticks) * e.b.period)
+			e.timings[i].Total += took
+			e.timings[i].Last = took
 		}
 	}
 	return nil

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strings"
 	"sync"
 	"unsafe"
 
 	vk "github.com/vulkan-go/vulkan"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
 )
 
 // libraries are the files that a Vulkan loader has, without any -dev package.
@@ -150,13 +151,13 @@ type Error struct {
 
 func (e *Error) Error() string { return "vulkan: " + e.What + ": " + resultText(e.Result) }
 
-// OutOfMemory reports whether the device or the host had no memory left.
-func (e *Error) OutOfMemory() bool {
-	return e.Result == vk.ErrorOutOfDeviceMemory || e.Result == vk.ErrorOutOfHostMemory
+// Is says what the error means to those who do not know Vulkan.
+func (e *Error) Is(target error) bool {
+	switch e.Result {
+	case vk.ErrorOutOfDeviceMemory, vk.ErrorOutOfHostMemory:
+		return target == backend.ErrMemory
+	case vk.ErrorDeviceLost, vk.Timeout:
+		return target == backend.ErrLost
+	}
+	return false
 }
-
-// Lost reports whether the device is gone.
-func (e *Error) Lost() bool { return e.Result == vk.ErrorDeviceLost }
-
-// trimmed is a name of the binding without its zero.
-func trimmed(s string) string { return strings.TrimSuffix(s, "\x00") }

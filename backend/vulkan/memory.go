@@ -39,7 +39,7 @@ const (
 
 func (m *memory) init(b *Backend, size int) {
 	m.b, m.typ = b, -1
-	m.chunk = int(min(int64(mostBlock), b.Limits.Allocation, b.Limits.Binding)) / cut * cut
+	m.chunk = int(min(int64(mostBlock), b.Limits.Allocation)) / cut * cut
 	m.block = min(m.chunk, max(leastBlock, min(mostBlock, int(b.Memory/32)/cut*cut)))
 	if size > 0 {
 		m.block = min(m.chunk, (size+cut-1)/cut*cut)
@@ -271,8 +271,11 @@ func (f *buffer) window(offset, bytes int) (w window, before int, err error) {
 	align := max(f.b.alignment, 4)
 	before = at % align
 	w = window{f.chunks[i].h, at - before, (before + bytes + 3) / 4 * 4}
-	if at+bytes > f.chunks[i].size || int64(w.size) > f.b.Limits.Binding {
-		return w, 0, fmt.Errorf("%d MiB in one piece, more than a shader on this device reaches (%d MiB)", bytes/mib, f.b.memory.chunk/mib)
+	if int64(w.size) > f.b.Limits.Binding {
+		return w, 0, fmt.Errorf("%d MiB in one piece, more than a shader on this device reaches (%d MiB): try a smaller --batch or --size", bytes/mib, f.b.Limits.Binding/mib)
+	}
+	if at+bytes > f.chunks[i].size {
+		return w, 0, fmt.Errorf("%d MiB across the border of two blocks of memory (%d MiB each)", bytes/mib, f.b.memory.chunk/mib)
 	}
 	return w, before, nil
 }

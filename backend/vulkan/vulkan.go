@@ -100,6 +100,15 @@ func choose(list []DeviceInfo, want string) (int, error) {
 	return usable(list, found)
 }
 
+// Find is the device of a list that has an index or a part of its name.
+func Find(list []DeviceInfo, want string) ([]DeviceInfo, error) {
+	i, err := choose(list, want)
+	if err != nil {
+		return nil, err
+	}
+	return list[i : i+1], nil
+}
+
 func usable(list []DeviceInfo, i int) (int, error) {
 	if why := list[i].Usable; why != "" {
 		return 0, fmt.Errorf("vulkan: device %d %s cannot be used: %s", list[i].Index, list[i].Name, why)

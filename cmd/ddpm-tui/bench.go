@@ -61,10 +61,11 @@ func newBench() *cobra.Command {
 	batch := f.Int("batch", 0, "images a step (0: the preset's, 8 with --config)")
 	mode := f.String("mode", "train", "train, fwd or op (a training step, by operation)")
 	iters := f.Int("iters", 8, "timed runs, after one that is not")
-	threads := f.Int("threads", 0, "workers (0: one a processor)")
 	profile := f.String("profile", "", "write a trace of the last timed run to this file, which ui.perfetto.dev opens")
 	asJSON := f.Bool("json", false, "print one JSON object")
-	which, exact := backendFlag(c), exactFlag(c)
+	var on compute
+	on.flags(f)
+	exact := exactFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		cfg, err := train.PresetConfig(train.DefaultPreset)
 		if err != nil {
@@ -89,11 +90,12 @@ func newBench() *cobra.Command {
 		if err := cfg.Validate(); err != nil {
 			return err
 		}
-		b, err := openBackend(*which, *threads, *exact)
+		b, note, err := on.open(*exact)
 		if err != nil {
 			return err
 		}
 		defer b.Close()
+		warn(c.ErrOrStderr(), note)
 		r := benchResult{
 			Backend: b.Info().Backend, Device: b.Info().Device, ISA: b.Info().ISA, Config: name, Batch: cfg.Batch, Mode: *mode, Exact: *exact, Threads: b.Info().Threads,
 			Iters: *iters, timed: *mode == "op" || *profile != "", Params: nn.ParamCount(cfg.UNet), MACs: nn.MACs(cfg.UNet),
@@ -122,7 +124,7 @@ func newBench() *cobra.Command {
 		case *asJSON:
 			return json.NewEncoder(out).Encode(r)
 		}
-		fmt.Fprintf(out, "%s, batch %d, %s on %s (%s, %d threads)\n", r.Config, r.Batch, r.Mode, r.Device, r.ISA, r.Threads)
+		fmt.Fprintf(out, "%s, batch %d, %s on %s\n", r.Config, r.Batch, r.Mode, where(b.Info()))
 		fmt.Fprintf(out, "best %.4f s, median %.4f s of %d; %.1f images/s, %.1f GFLOP/s; plan %s; checksum %s\n", r.BestS, r.MedianS, r.Iters, r.ImagesPS, r.GFLOPS, model.Bytes(r.PlanBytes), r.Checksum)
 		return nil
 	}

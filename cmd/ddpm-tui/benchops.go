@@ -63,7 +63,7 @@ func printOps(out io.Writer, e backend.Executable, b backend.Backend, r benchRes
 	if asJSON {
 		return json.NewEncoder(out).Encode(r)
 	}
-	fmt.Fprintf(out, "%s, batch %d, one training step on %s (%s, %d threads); peak %.0f GFLOP/s, %.0f GB/s\n", r.Config, r.Batch, r.Device, r.ISA, r.Threads, r.PeakFLOPS/1e9, r.PeakBytes/1e9)
+	fmt.Fprintf(out, "%s, batch %d, one training step on %s; peak %.0f GFLOP/s, %.0f GB/s\n", r.Config, r.Batch, where(b.Info()), r.PeakFLOPS/1e9, r.PeakBytes/1e9)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "op\tcalls\tms\tshare\tGFLOP/s\tof peak\tGB/s\tof peak\t")
 	for _, o := range r.Ops {

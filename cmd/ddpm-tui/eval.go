@@ -26,13 +26,14 @@ import (
 
 // evalFlags are the flags of eval.
 type evalFlags struct {
-	metrics, checkpoint, data, features  string
-	n, batch, steps, threads, held, bits int
-	sampler, spacing, variance, backend  string
-	eta                                  float64
-	seed                                 uint64
-	raw, json, restart                   bool
-	exact                                *bool
+	metrics, checkpoint, data, features string
+	n, batch, steps, held, bits         int
+	on                                  compute
+	sampler, spacing, variance          string
+	eta                                 float64
+	seed                                uint64
+	raw, json, restart                  bool
+	exact                               *bool
 }
 
 func newEval() *cobra.Command {
@@ -78,9 +79,8 @@ pytorch-fid.`,
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of noise, samples and lots")
 	fl.BoolVar(&f.raw, "raw-weights", false, "the weights themselves instead of their average (EMA)")
 	fl.BoolVar(&f.restart, "restart", false, "forget what earlier evaluations of this run kept")
-	fl.IntVar(&f.threads, "threads", 0, "workers (0: one a processor)")
 	fl.BoolVar(&f.json, "json", false, "one JSON object a line")
-	fl.StringVar(&f.backend, "backend", "auto", "what computes: auto or cpu")
+	f.on.flags(fl)
 	f.exact = exactFlag(c)
 	c.RunE = func(c *cobra.Command, a []string) error { return f.eval(c, a[0]) }
 	return c
@@ -150,11 +150,12 @@ func (f *evalFlags) eval(c *cobra.Command, path string) error {
 	if err := f.images(c, cfg, m, &o); err != nil {
 		return err
 	}
-	b, err := openBackend(f.backend, f.threads, *f.exact || cfg.Exact)
+	b, note, err := f.on.open(*f.exact || cfg.Exact)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
+	warn(c.ErrOrStderr(), note)
 	o.OnPicture = func(name string, p *image.RGBA) (string, error) {
 		name = filepath.Join(evalDir, fmt.Sprintf("%s-step-%08d.png", name, m.Step))
 		return name, train.WritePNG(folder.Path(name), p)

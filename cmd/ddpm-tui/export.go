@@ -38,8 +38,9 @@ class_labels for a model with classes), so that another implementation can check
 	raw := f.Bool("raw-weights", false, "the weights themselves instead of their average (EMA)")
 	vectors := f.Int("vectors", 0, "inputs and outputs to write beside the weights")
 	seed := f.Uint64("seed", 0, "seed of those inputs")
-	threads := f.Int("threads", 0, "workers (0: one a processor)")
-	which, exact := backendFlag(c), exactFlag(c)
+	var on compute
+	on.flags(f)
+	exact := exactFlag(c)
 	c.RunE = func(c *cobra.Command, a []string) error {
 		if *vectors < 0 || *vectors > 1<<12 {
 			return usageError{fmt.Errorf("--vectors %d: want 0 to %d", *vectors, 1<<12)}
@@ -56,7 +57,7 @@ class_labels for a model with classes), so that another implementation can check
 		if *vectors == 0 {
 			return nil
 		}
-		b, err := openBackend(*which, *threads, *exact)
+		b, _, err := on.open(*exact)
 		if err != nil {
 			return err
 		}

@@ -20,9 +20,10 @@ import (
 
 // A job is a run to be trained: what train and resume share.
 type job struct {
-	backend, every string
+	compute
+	every          string
 	steps          int64
-	threads, keep  int
+	keep           int
 	headless, json bool
 	noDetach       bool
 	isDetached     bool // this is the trainer that the screen's process started
@@ -46,11 +47,10 @@ func (j *job) flags(fl *pflag.FlagSet) {
 	fl.StringVar(&j.every, "checkpoint-every", "", "time or steps between checkpoints: 5m, 90s, 1000 (default 5m)")
 	fl.IntVar(&j.keep, "keep", 0, "checkpoints that stay (default 3)")
 	fl.BoolVar(&j.allowChange, "allow-data-change", false, "go on although the images changed since the run was started")
-	fl.IntVar(&j.threads, "threads", 0, "workers (0: one a processor)")
 	fl.BoolVar(&j.headless, "headless", false, "no screen: stay in the foreground and print plain progress lines")
 	fl.BoolVar(&j.json, "json", false, "no screen: one JSON object a step")
 	fl.BoolVar(&j.noDetach, "no-detach", false, "train in the screen's process, which ends with its terminal (after a checkpoint)")
-	fl.StringVar(&j.backend, "backend", "auto", "what computes: auto or cpu")
+	j.compute.flags(fl)
 	j.ranks.flags(fl)
 }
 
@@ -69,7 +69,7 @@ func (j *job) check(c *cobra.Command) error {
 			return err
 		}
 	}
-	if err := checkBackend(j.backend, j.threads); err != nil {
+	if err := j.compute.check(); err != nil {
 		return err
 	}
 	if err := j.edit.read(c); err != nil {
@@ -172,7 +172,7 @@ func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, bega
 	if err := dist.Agree(j.ranks, err); err != nil {
 		return err
 	}
-	b, err := j.open(cfg)
+	b, note, err := j.open(cfg)
 	if err != nil {
 		return err
 	}
@@ -181,6 +181,9 @@ func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, bega
 	defer closeSocket()
 	if began != nil {
 		began()
+	}
+	if note != nil {
+		o.Notes = append(o.Notes, *note)
 	}
 	o.AllowDataChange, o.Stale, o.Edit, o.Comm = j.allowChange, lock.Stale, j.edit.edit, j.ranks
 	t, err := train.New(ctx, b, cfg, folder, o)
@@ -205,12 +208,14 @@ func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, bega
 }
 
 // open opens what computes, on all ranks with rank 0's configuration.
-func (j *job) open(cfg *train.Config) (backend.Backend, error) {
+func (j *job) open(cfg *train.Config) (backend.Backend, *run.Log, error) {
 	if err := dist.Tell(j.ranks, cfg); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	b, err := openBackend(j.backend, j.ranks.threads(j.threads), cfg.Exact)
-	return b, dist.Agree(j.ranks, err)
+	on := j.compute
+	on.threads = j.ranks.threads(on.threads)
+	b, note, err := on.open(cfg.Exact)
+	return b, note, dist.Agree(j.ranks, err)
 }
 
 // follow trains as another rank than the first, which has the run's folder.
@@ -219,7 +224,7 @@ func (j *job) follow(c *cobra.Command) error {
 		return err
 	}
 	cfg := new(train.Config)
-	b, err := j.open(cfg)
+	b, _, err := j.open(cfg)
 	if err != nil {
 		return err
 	}

@@ -28,10 +28,10 @@ import (
 
 // labFlags are the flags of the lab's commands.
 type labFlags struct {
-	p              experiment.Params
-	order, head    string
-	out, backend   string
-	threads        int
+	p           experiment.Params
+	order, head string
+	compute
+	out            string
 	headless, json bool
 }
 
@@ -63,8 +63,7 @@ func (f *labFlags) common(c *cobra.Command) {
 	fl := c.Flags()
 	fl.BoolVar(&f.headless, "headless", false, "no screen: plain lines")
 	fl.BoolVar(&f.json, "json", false, "no screen: one JSON object a line, what was measured last")
-	fl.IntVar(&f.threads, "threads", 0, "workers (0: one a processor)")
-	fl.StringVar(&f.backend, "backend", "auto", "what computes: auto or cpu")
+	f.compute.flags(fl)
 }
 
 func newExperiment(e *experiment.Experiment) *cobra.Command {
@@ -150,7 +149,7 @@ func (f *labFlags) params(e *experiment.Experiment) (experiment.Params, error) {
 
 // open is the lab on a backend.
 func (f *labFlags) open() (*experiment.Lab, func(), error) {
-	b, err := openBackend(f.backend, f.threads, false)
+	b, _, err := f.compute.open(false)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -28,11 +28,11 @@ import (
 // sampleFlags are the flags of sample.
 type sampleFlags struct {
 	requestFlags
-	batch, threads, frames int
-	backend                string
-	raw, headless, json    bool
-	exact                  *bool
-	output, gif            string
+	on                  compute
+	batch, frames       int
+	raw, headless, json bool
+	exact               *bool
+	output, gif         string
 }
 
 func newSample() *cobra.Command {
@@ -58,10 +58,9 @@ makes all of them in turn, or those of --class; --guidance makes them more of th
 	fl.StringVarP(&f.output, "output", "o", "grid.png", "where the grid goes")
 	fl.StringVar(&f.gif, "gif", "", "also write the way from noise to image, as an animation")
 	fl.IntVar(&f.frames, "gif-frames", 50, "about how many frames it has (0: every step)")
-	fl.IntVar(&f.threads, "threads", 0, "workers (0: one a processor)")
 	fl.BoolVar(&f.headless, "headless", false, "no screen: plain progress lines")
 	fl.BoolVar(&f.json, "json", false, "no screen: one JSON object a line")
-	fl.StringVar(&f.backend, "backend", "auto", "what computes: auto or cpu")
+	f.on.flags(fl)
 	f.exact = exactFlag(c)
 	c.RunE = func(c *cobra.Command, a []string) error { return f.sample(c, a[0]) }
 	return c
@@ -99,7 +98,7 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	b, err := openBackend(f.backend, f.threads, *f.exact)
+	b, note, err := f.on.open(*f.exact)
 	if err != nil {
 		return err
 	}
@@ -109,6 +108,7 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 		return err
 	}
 	defer mem.Close()
+	warn(c.ErrOrStderr(), note)
 	j := &sampling{f: f, t: t, fw: fw, req: req, steps: steps}
 	if f.json || f.headless || !onScreen(c) {
 		err := j.run(c.Context(), j.lines(c.OutOrStdout()))

@@ -63,7 +63,7 @@ func TestUsage(t *testing.T) {
 		{"train: no steps", []string{"train", "--preset", "tiny", "--steps", "0"}, exitUsage, []string{"steps", "0"}},
 		{"train: steps that are no number", []string{"train", "--preset", "tiny", "--steps", "many"}, exitUsage, []string{"--steps", `"many"`}},
 		{"train: a negative seed", []string{"train", "--preset", "tiny", "--seed", "-1"}, exitUsage, []string{"--seed", "-1"}},
-		{"train: a backend that there is not", []string{"train", "--preset", "tiny", "--backend", "abacus"}, exitUsage, []string{`"abacus"`, "auto or cpu"}},
+		{"train: a backend that there is not", []string{"train", "--preset", "tiny", "--backend", "abacus"}, exitUsage, []string{`"abacus"`, "auto or cpu or vulkan"}},
 		{"train: negative threads", []string{"train", "--preset", "tiny", "--threads", "-1"}, exitUsage, []string{"--threads", "-1"}},
 		{"train: a run has its preset", []string{"train", "--run", model, "--preset", "tiny"}, exitUsage, []string{model, "--preset"}},
 		{"train: a run has its batch", []string{"train", "--run", model, "--batch", "8"}, exitUsage, []string{model, "--batch"}},

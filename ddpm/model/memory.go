@@ -2,6 +2,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -15,6 +16,7 @@ import (
 type Memory struct {
 	Backend backend.Backend
 	buffers map[string]backend.Buffer
+	execs   []backend.Executable
 }
 
 // NewMemory holds nothing yet.
@@ -55,6 +57,9 @@ func (m *Memory) Compile(ps ...*backend.Program) ([]backend.Executable, error) {
 		}
 		b, err := m.Backend.NewBuffer(n)
 		if err != nil {
+			if errors.Is(err, backend.ErrMemory) { // the driver has less than it said
+				return nil, &NoMemoryError{Need: total, Arena: int64(byName[plan.Arena]), Device: m.Backend.Info().Device, Cause: err}
+			}
 			return nil, fmt.Errorf("model: %d bytes for %q: %w", n, name, err)
 		}
 		m.buffers[name] = b
@@ -71,6 +76,7 @@ func (m *Memory) Compile(ps ...*backend.Program) ([]backend.Executable, error) {
 			return nil, err
 		}
 		list = append(list, e)
+		m.execs = append(m.execs, e)
 	}
 	return list, nil
 }
@@ -81,12 +87,17 @@ type NoMemoryError struct {
 	Device            string
 	Fits              int   // a batch that would fit, 0 where none is known
 	FitsNeed          int64 // its bytes
+	Cause             error // what the device said, where it had promised more
 }
 
 func (e *NoMemoryError) Error() string {
 	advice := "try a smaller --batch or --size"
 	if e.Fits > 0 {
 		advice = fmt.Sprintf("--batch %d would fit (%s)", e.Fits, Bytes(e.FitsNeed))
+	}
+	if e.Cause != nil {
+		return fmt.Sprintf("not enough memory: the plan needs %s, and %s gave out before that (%v): close what else uses it, or try a smaller --batch or --size",
+			Bytes(e.Need), e.Device, e.Cause)
 	}
 	return fmt.Sprintf("not enough memory: the plan needs %s (%s of it for activations, which grow with the batch), %s has %s free: %s",
 		Bytes(e.Need), Bytes(e.Arena), e.Device, Bytes(e.Free), advice)
@@ -152,8 +163,12 @@ func (m *Memory) ReadView(p *backend.Program, i, offset int, v []float32) error 
 	return p.Buffers[i].Buffer.Read(offset, bytesOf(v))
 }
 
-// Close frees the buffers.
+// Close frees the buffers and what was compiled on them.
 func (m *Memory) Close() error {
+	for _, e := range m.execs {
+		e.Close()
+	}
+	m.execs = nil
 	for _, b := range m.buffers {
 		b.Close()
 	}

@@ -154,6 +154,9 @@ func (t *Trainer) goOn() error {
 func (t *Trainer) device() string { return device(t.backend) }
 
 func device(i backend.Info) string {
+	if i.ISA != "" && i.Threads == 0 {
+		return fmt.Sprintf("%s (%s)", i.Device, i.ISA)
+	}
 	if i.ISA != "" {
 		return fmt.Sprintf("%s (%s, %d threads)", i.Device, i.ISA, i.Threads)
 	}
