@@ -78,6 +78,10 @@ type (
 	}
 	// Chunked is a planner whose buffers lie in chunks of memory: no value of the arena may cross a multiple of Chunk bytes.
 	Chunked interface{ Chunk() int }
+	// A Packer is a Planner whose kernels bring weights into another form, which they can keep where the weights stay as they are.
+	Packer interface {
+		Packed(*Step) int // bytes, 0 for nothing
+	}
 	// Mapped is a buffer whose memory the host shares with the device, at no cost.
 	Mapped interface{ Map() []byte }
 	// A Timer can time each step, at a small cost.
@@ -122,6 +126,8 @@ type Step struct {
 	In, Out []View
 	After   []After // what the kernel does to its first output before it is done; each reads one more input, at the end of In
 	Scratch View    // bytes for the kernel's own use; undefined content
+	Packed  View    // what the kernel made of the step's weights, and keeps between runs; absent: nothing is kept
+	Pack    bool    // this step only makes what Packed holds, for the step that is otherwise the same
 	Barrier bool    // touches memory that a step since the last barrier wrote, or writes what one read
 	FLOPs   int64
 	Bytes   int64 // least traffic: inputs read once, outputs written once

@@ -13,14 +13,18 @@ func init() {
 			}
 			return convHalo(attrs.(backend.Conv))
 		},
+		packed: convPacked,
 		scratch: func(b *Backend, s *backend.Step) int {
 			a, x, w := s.Attrs.(backend.Conv), s.In[0], s.In[1].Shape
 			if b.winograd(a, x.Shape[0], w[3], w[0]) {
 				p := b.winoStep(s, false)
 				return p.floats() + paddedCopy(x, 1)
 			}
-			n := b.packed(w[0], w[1]*w[2], w[3]) + b.panels(w[0])*b.tile.NR
-			return n + paddedCopy(x, convHalo(a))
+			n := paddedCopy(x, convHalo(a))
+			if s.Packed.Absent() {
+				n += convPacked(b, s)
+			}
+			return n
 		},
 		prepare: prepareConv,
 	}
@@ -41,6 +45,19 @@ func init() {
 		},
 		prepare: prepareConvData,
 	}
+}
+
+// convPacked is the packed kernel and bias, or the transformed kernel, of a forward convolution.
+func convPacked(b *Backend, s *backend.Step) int {
+	a, w := s.Attrs.(backend.Conv), s.In[1].Shape
+	if b.winograd(a, s.In[0].Shape[0], w[3], w[0]) {
+		if w[3]*w[0] >= fewKernel { // four times the weights, to be read from memory: it is faster to make them where they are used
+			return 0
+		}
+		p := b.winoStep(s, false)
+		return planes * p.uPlane
+	}
+	return b.packed(w[0], w[1]*w[2], w[3]) + b.panels(w[0])*b.tile.NR
 }
 
 // convHalo is how far the taps reach beyond the image.
@@ -89,8 +106,11 @@ func prepareConv(c *call) func() {
 		return prepareWinoConv(c, false)
 	}
 	taps := a.KH * a.KW
-	packed, rest := cut(c.scratch, c.packed(O, taps, I))
-	bias, rest := cut(rest, c.panels(O)*nr)
+	kept, rest := c.kept, c.scratch
+	if kept == nil {
+		kept, rest = cut(rest, convPacked(c.Backend, c.step))
+	}
+	packed, bias := cut(kept, c.packed(O, taps, I))
 	x, refresh := c.padded(c.in[0].image(), convHalo(a), rest)
 	y := c.out[0].image()
 	p := product{
@@ -120,12 +140,17 @@ func prepareConv(c *call) func() {
 			clear(row[copy(row, c.in[2].f32()[panel*nr:]):])
 		}
 	}
+	if c.step.Pack {
+		return func() { c.pool.run(c.panels(O), pack) }
+	}
 	task := func(worker, i int) { p.task(c.Backend, worker, i) }
 	return func() {
 		if refresh != nil {
 			refresh()
 		}
-		c.pool.run(c.panels(O), pack)
+		if c.kept == nil {
+			c.pool.run(c.panels(O), pack)
+		}
 		c.pool.run(p.tasks(c.Backend), task)
 	}
 }

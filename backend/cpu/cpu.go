@@ -110,11 +110,20 @@ func (b *Backend) Scratch(s *backend.Step) int {
 	return 0
 }
 
+// Packed implements backend.Packer.
+func (b *Backend) Packed(s *backend.Step) int {
+	if k := kernels[s.Op]; k.packed != nil {
+		return k.packed(b, s) * 4
+	}
+	return 0
+}
+
 // A kernel is the CPU's side of an op.
 type kernel struct {
 	halo    func(attrs any, i int) int            // see backend.Planner
 	dense   bool                                  // reads and writes dense views only
 	scratch func(b *Backend, s *backend.Step) int // in floats
+	packed  func(b *Backend, s *backend.Step) int // in floats: see backend.Packer; scratch counts them where nothing is kept
 	prepare func(c *call) func()                  // all that can be decided is decided here; the result only computes
 }
 
@@ -127,6 +136,7 @@ type call struct {
 	in, out []tensor
 	after   []follower
 	scratch []float32
+	kept    []float32 // backend.Step.Packed, nil for none
 }
 
 // Compile binds the kernels to their memory.
@@ -167,7 +177,14 @@ func (b *Backend) Compile(p *backend.Program) (backend.Executable, error) {
 		if !s.Scratch.Absent() {
 			c.scratch = unsafe.Slice((*float32)(bind(s.Scratch).p), s.Scratch.Shape[0]/4)
 		}
-		e.steps = append(e.steps, prepared{s, k.prepare(c), c.zeroHalos()})
+		if !s.Packed.Absent() {
+			c.kept = unsafe.Slice((*float32)(bind(s.Packed).p), s.Packed.Shape[0]/4)
+		}
+		halos := c.zeroHalos()
+		if s.Pack {
+			halos = nil
+		}
+		e.steps = append(e.steps, prepared{s, k.prepare(c), halos})
 	})
 	if err != nil {
 		return nil, err

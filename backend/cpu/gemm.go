@@ -37,6 +37,8 @@ func (b *Backend) packed(cols, taps, kc int) int { return b.panels(cols) * b.til
 const (
 	blockFloats = 8 << 10
 	sharedPanel = 128 << 10
+
+	productTasks = 16 // wanted
 )
 
 // split cuts the product into tasks.
@@ -48,7 +50,9 @@ func (p *product) split(b *Backend) {
 	} else {
 		p.perBlock = 64 * mr
 	}
-	p.perBlock = min(p.perBlock, max(ceil(rows, 8*mr)*mr, mr))
+	// Few rows are one block: a block reads all of its panels of B.
+	blocks := ceil(productTasks, p.groups(b))
+	p.perBlock = min(p.perBlock, max(ceil(rows, blocks*mr)*mr, mr))
 	p.blocks = ceil(rows, p.perBlock)
 }
 

@@ -17,9 +17,10 @@ type winoConv struct {
 	in, out                int // channels
 	mr, nr                 int
 	few                    bool
-	block, group           int // tiles, and panels of nr output channels, of a task
-	parts                  int // of the kernel, which is transformed partIn input channels at a time
-	uPlane, vPlane, mPlane int // floats of a plane: of the kernel or a part, of a block's inputs, of its products with a panel
+	kept                   bool // the kernel's planes were made before, once for many runs; not with few tiles
+	block, group           int  // tiles, and panels of nr output channels, of a task
+	parts                  int  // of the kernel, which is transformed partIn input channels at a time
+	uPlane, vPlane, mPlane int  // floats of a plane: of the kernel or a part, of a block's inputs, of its products with a panel
 	threads                int
 }
 
@@ -53,7 +54,9 @@ func (b *Backend) winoStep(s *backend.Step, data bool) winoConv {
 	if data {
 		in, out = out, in
 	}
-	return b.newWinoConv(winoTiles{x[0], x[1] / 4, x[2] / 4}, in, out)
+	c := b.newWinoConv(winoTiles{x[0], x[1] / 4, x[2] / 4}, in, out)
+	c.kept = !s.Packed.Absent()
+	return c
 }
 
 func (c *winoConv) panels() int { return ceil(c.out, c.nr) }
@@ -68,6 +71,8 @@ func (c *winoConv) floats() int {
 	once, each := c.uPlane, c.vPlane
 	if c.few {
 		once, each = each, once
+	} else if c.kept {
+		once = 0
 	}
 	return planes*once + c.threads*(planes*(each+c.mPlane)+c.raw()+simd.WinoScratch)
 }
@@ -105,16 +110,23 @@ func prepareWinoConv(c *call, data bool) func() {
 		if i == 0 || !r.few {
 			w.v = take(planes * r.vPlane)
 		}
-		if i == 0 || r.few {
+		if r.kept {
+			w.u = c.kept
+		} else if i == 0 || r.few {
 			w.u = take(planes * r.uPlane)
 		}
 		w.m, w.raw, w.scratch = take(planes*r.mPlane), take(r.raw()), take(simd.WinoScratch)
 	}
 	var refresh func()
 	r.x, refresh = c.padded(c.in[0].image(), 1, rest)
+	if c.step.Pack {
+		return func() { c.pool.run(r.panels()*r.parts, r.kernelTask) }
+	}
 	first, firstTasks, second, secondTasks := r.kernelTask, r.panels()*r.parts, r.blockTask, r.blocks()*r.groups()
 	if r.few {
 		first, firstTasks, second, secondTasks = r.inputTask, ceil(r.tiles.count(), r.mr), r.panelTask, r.panels()
+	} else if r.kept {
+		firstTasks = 0
 	}
 	return func() {
 		if refresh != nil {

@@ -22,6 +22,7 @@ type Options struct {
 	Name    string
 	Planner backend.Planner // what the kernels want; nil wants nothing
 	Reuse   bool            // let values share memory when their lives do not meet
+	Packed  string          // a buffer for what kernels make of weights that stay: the first segment fills it, if it has steps; "" for none
 	Cuts    []*graph.Node   // a segment ends after each of these, in the order of the graph
 }
 
@@ -199,11 +200,60 @@ func (c *compiler) view(v *graph.Value) backend.View {
 	return backend.View{Buffer: slot, Offset: v.Store.Offset, DType: v.DType, Shape: v.Shape, Strides: v.Shape.Dense()}
 }
 
+var absent = backend.View{Buffer: backend.None}
+
+// packed finds room for what a step's kernel can keep of its weights: of inputs that are all state, but for the first. Programs
+// that pack must not change them.
+func (c *compiler) packed(s *backend.Step, n *graph.Node) backend.View {
+	p, ok := c.o.Planner.(backend.Packer)
+	if !ok || c.o.Packed == "" {
+		return absent
+	}
+	own := n.In[:len(n.In)-len(s.After)]
+	if len(own) < 2 {
+		return absent
+	}
+	for _, v := range own[1:] {
+		if v != nil && v.Store == nil {
+			return absent
+		}
+	}
+	bytes := p.Packed(s)
+	if bytes == 0 {
+		return absent
+	}
+	slot, ok := c.slots[c.o.Packed]
+	if !ok {
+		slot = len(c.p.Buffers)
+		c.slots[c.o.Packed] = slot
+		c.p.Buffers = append(c.p.Buffers, backend.Slot{Name: c.o.Packed})
+	}
+	to := &c.p.Buffers[slot]
+	at := roundUp(to.Bytes)
+	to.Bytes = at + bytes
+	return backend.View{Buffer: slot, Offset: at, DType: backend.U8, Shape: backend.Shape{bytes}, Strides: []int{1}}
+}
+
+// packs is the segment that fills what the steps keep.
+func (c *compiler) packs() {
+	var list []backend.Step
+	for _, s := range c.list {
+		if !s.Packed.Absent() {
+			s.In, s.After, s.Pack, s.Barrier = s.In[:len(s.In)-len(s.After)], nil, true, true // they share scratch memory
+			list = append(list, s)
+		}
+	}
+	if list != nil {
+		c.p.Segments = append(c.p.Segments, backend.Segment{Name: c.o.Name + ".pack", Steps: list})
+		c.list[0].Barrier = true
+	}
+}
+
 // steps makes the list of steps and asks for their scratch memory.
 func (c *compiler) steps() {
 	for i, n := range c.nodes {
 		x := c.fused[n]
-		s := backend.Step{Op: n.Op.Name, Label: n.Label, Attrs: n.Attrs, After: x.after, Scratch: backend.View{Buffer: backend.None}}
+		s := backend.Step{Op: n.Op.Name, Label: n.Label, Attrs: n.Attrs, After: x.after, Scratch: absent, Packed: absent}
 		for _, v := range n.In {
 			s.In = append(s.In, c.view(v))
 			if v != nil {
@@ -217,6 +267,7 @@ func (c *compiler) steps() {
 		if n.Op.FLOPs != nil {
 			s.FLOPs = n.Op.FLOPs(n.Attrs, types(n.In[:len(n.In)-len(x.after)]), types(n.Out)) + x.flops
 		}
+		s.Packed = c.packed(&s, n)
 		c.stats.FLOPs += s.FLOPs
 		c.stats.Bytes += s.Bytes
 		if c.o.Planner != nil {
@@ -299,6 +350,7 @@ func (c *compiler) bind() {
 
 // cut makes the segments. Between two of them the host acts, so the first step of each waits for all before it.
 func (c *compiler) cut() error {
+	c.packs()
 	from, cuts := 0, c.o.Cuts
 	end := func(to int) {
 		name := c.o.Name

@@ -169,16 +169,16 @@ func (r *benchResult) forward(ctx context.Context, b backend.Backend, c *train.C
 	if err != nil {
 		return nil, err
 	}
-	f, err := model.PlanForward(m, params, c.UNet, c.Batch, c.Schedule.T, nn.ParamsBuffer)
+	f, err := model.PlanForward(m, params, c.UNet, c.Batch, c.Schedule.T, nn.ParamsBuffer, true)
 	if err != nil {
 		return nil, err
 	}
 	r.PlanBytes, _ = m.Need(f.Program)
-	es, err := m.Compile(f.Program)
+	es, err := m.Compile(f.Programs()...)
 	if err != nil {
 		return nil, err
 	}
-	f.Bind(es[0])
+	f.Bind(es...)
 	if err := model.Write(m, nn.ParamsBuffer, 0, params.Init(1)); err != nil {
 		return nil, err
 	}
@@ -191,11 +191,11 @@ func (r *benchResult) forward(ctx context.Context, b backend.Backend, c *train.C
 	for i := range t {
 		t[i] = i * c.Schedule.T / c.Batch
 	}
-	if err := r.time(ctx, func() error { return f.Run(ctx, x, t, nil, y) }, 2, es[0]); err != nil {
+	if err := r.time(ctx, func() error { return f.Run(ctx, x, t, nil, y) }, 2, f.Executable()); err != nil {
 		return nil, err
 	}
 	r.Checksum = checksum(y)
-	return es[0], nil
+	return f.Executable(), nil
 }
 
 // time runs step once, then Iters times, and works out the figures.

@@ -23,6 +23,14 @@ func (m *Memory) Plan(name string, g *graph.Graph, cuts ...*graph.Node) (*backen
 	return plan.Compile(g, plan.Options{Name: name, Planner: p, Reuse: true, Cuts: cuts})
 }
 
+// packedBuffer is the name of the buffer of what kernels keep of weights that stay.
+const packedBuffer = "packed"
+
+func (m *Memory) planPacked(name string, g *graph.Graph) (*backend.Program, plan.Stats, error) {
+	p, _ := m.Backend.(backend.Planner)
+	return plan.Compile(g, plan.Options{Name: name, Planner: p, Reuse: true, Packed: packedBuffer})
+}
+
 // A Forward is the network's forward pass for a fixed batch, planned, and once Bind is called, compiled.
 type Forward struct {
 	Batch, Size, In, Out int
@@ -32,13 +40,15 @@ type Forward struct {
 	classes              int  // labels that Run wants, 0 for none
 	fourier              bool // there is no timestep 0
 	mem                  *Memory
+	pack                 backend.Executable // run once, before exec is for the first time; nil for nothing to do
 	exec                 backend.Executable
 	t                    []uint32
 }
 
 // PlanForward plans the forward pass of batch images with the weights in the buffer called weights; T is the number of
-// timesteps in the table.
-func PlanForward(m *Memory, params *nn.Params, cfg *nn.UNetConfig, batch, T int, weights string) (*Forward, error) {
+// timesteps in the table. With fixed, the weights stay as they are at the first Run, so that kernels may keep them in a form of
+// their own.
+func PlanForward(m *Memory, params *nn.Params, cfg *nn.UNetConfig, batch, T int, weights string, fixed bool) (*Forward, error) {
 	f := &Forward{Batch: batch, Size: cfg.SampleSize, In: cfg.InChannels, Out: cfg.OutChannels, mem: m, t: make([]uint32, batch),
 		classes: cfg.Classes(), fourier: cfg.Fourier()}
 	if cfg.ClassEmbedType != nil { // labels are rows of the table of timesteps
@@ -50,7 +60,12 @@ func PlanForward(m *Memory, params *nn.Params, cfg *nn.UNetConfig, batch, T int,
 		return nil, err
 	}
 	graph.Keep(y, "out", 0)
-	if f.Program, f.Stats, err = m.Plan("forward", g); err != nil {
+	if fixed {
+		f.Program, f.Stats, err = m.planPacked("forward", g)
+	} else {
+		f.Program, f.Stats, err = m.Plan("forward", g)
+	}
+	if err != nil {
 		return nil, err
 	}
 	for i := range f.Program.Buffers {
@@ -61,8 +76,16 @@ func PlanForward(m *Memory, params *nn.Params, cfg *nn.UNetConfig, batch, T int,
 	return f, nil
 }
 
-// Bind takes the compiled program.
-func (f *Forward) Bind(e backend.Executable) { f.exec = e }
+// Programs are what must be compiled, for Bind.
+func (f *Forward) Programs() []*backend.Program { return f.Program.Split() }
+
+// Bind takes the compiled programs.
+func (f *Forward) Bind(es ...backend.Executable) {
+	f.exec = es[len(es)-1]
+	if len(es) > 1 {
+		f.pack = es[0]
+	}
+}
 
 // Executable is the compiled program.
 func (f *Forward) Executable() backend.Executable { return f.exec }
@@ -101,6 +124,12 @@ func (f *Forward) Run(ctx context.Context, x []float32, t []int, class []uint32,
 	}
 	if err := Write(f.mem, "x", 0, x); err != nil {
 		return err
+	}
+	if f.pack != nil {
+		if err := f.pack.Run(ctx, 1); err != nil {
+			return err
+		}
+		f.pack = nil
 	}
 	if err := f.exec.Run(ctx, 1); err != nil {
 		return err

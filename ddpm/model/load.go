@@ -84,15 +84,15 @@ func Flatten(p *nn.Params, path string, ts []safetensors.Tensor) ([]float32, err
 // Forward puts the model on a backend for batches of at most batch images.
 func (t *Trained) Forward(b backend.Backend, batch int) (*Forward, *Memory, error) {
 	m := NewMemory(b)
-	f, err := PlanForward(m, t.Params, t.UNet, batch, t.Schedule.T(), nn.ParamsBuffer)
+	f, err := PlanForward(m, t.Params, t.UNet, batch, t.Schedule.T(), nn.ParamsBuffer, true)
 	if err != nil {
 		return nil, nil, err
 	}
-	es, err := m.Compile(f.Program)
+	es, err := m.Compile(f.Programs()...)
 	if err != nil {
 		return nil, nil, err
 	}
-	f.Bind(es[0])
+	f.Bind(es...)
 	if t.Classes != nil {
 		f.Named = len(t.Classes)
 	}

@@ -219,11 +219,11 @@ func planStep(b backend.Backend, c *Config, images int, comm dist.Comm) (*Step, 
 	if s.program, s.Stats, err = s.Memory.Plan("train", g, s.cuts(g, s.Params)...); err != nil {
 		return nil, err
 	}
-	if s.Preview, err = model.PlanForward(s.Memory, s.Params, c.UNet, c.Preview.Images, c.Schedule.T, bufEMA); err != nil {
+	if s.Preview, err = model.PlanForward(s.Memory, s.Params, c.UNet, c.Preview.Images, c.Schedule.T, bufEMA, false); err != nil {
 		return nil, err
 	}
 	if c.Preview.Raw {
-		if s.Raw, err = model.PlanForward(s.Memory, s.Params, c.UNet, c.Preview.Images, c.Schedule.T, bufParams); err != nil {
+		if s.Raw, err = model.PlanForward(s.Memory, s.Params, c.UNet, c.Preview.Images, c.Schedule.T, bufParams, false); err != nil {
 			return nil, err
 		}
 	}
