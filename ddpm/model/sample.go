@@ -17,6 +17,8 @@ type Request struct {
 	N       int    // images
 	Seed    uint64 // image k of a seed is the same whatever N and the batch are
 	First   uint32 // index of the first image
+	// Begin and End, if not both 0, make only images Begin to End of the N: those that the whole would have there.
+	Begin, End int
 
 	// Labels are the classes of the images [N], for a model with classes; nil is all of them in turn.
 	Labels []uint32
@@ -53,7 +55,7 @@ func (r *Request) Evaluations(sch *ddpm.Schedule) (int, error) {
 
 func (r *Request) guided() bool { return r.Guidance != 0 && r.Guidance != 1 }
 
-// Sample makes images [N,H,W,C] by running the sampler with the forward pass, batch by batch.
+// Sample makes images [N,H,W,C], or those from Begin to End, by running the sampler with the forward pass, batch by batch.
 func (f *Forward) Sample(ctx context.Context, sch *ddpm.Schedule, r Request) ([]float32, error) {
 	per := f.Size * f.Size * f.In
 	r.Options.ImageLen = per
@@ -75,14 +77,26 @@ func (f *Forward) Sample(ctx context.Context, sch *ddpm.Schedule, r Request) ([]
 	if f.classes > 0 && len(r.Labels) != r.N {
 		return nil, fmt.Errorf("%d labels for %d images", len(r.Labels), r.N)
 	}
-	all := make([]float32, r.N*per)
-	for done := 0; done < r.N; done += f.Batch {
-		n := min(f.Batch, r.N-done)
-		if err := f.sampleBatch(ctx, s, &r, all[done*per:(done+n)*per], done, n); err != nil {
+	begin, end := r.part()
+	if begin < 0 || begin > end || end > r.N {
+		return nil, fmt.Errorf("model: images %d to %d of %d cannot be made", begin, end, r.N)
+	}
+	all := make([]float32, (end-begin)*per)
+	for done := begin; done < end; done += f.Batch {
+		n := min(f.Batch, end-done)
+		if err := f.sampleBatch(ctx, s, &r, all[(done-begin)*per:(done-begin+n)*per], done, n); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// part is which of the images are made.
+func (r *Request) part() (begin, end int) {
+	if r.Begin == 0 && r.End == 0 {
+		return 0, r.N
+	}
+	return r.Begin, r.End
 }
 
 // sampleBatch makes images x: [n,H,W,C], of which the first is number done.

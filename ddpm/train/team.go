@@ -14,6 +14,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/data"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/metrics"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
@@ -177,8 +178,12 @@ func Follow(ctx context.Context, b backend.Backend, c *Config, o Options) error 
 	if set == nil {
 		set, err = data.Load(ctx, c.Data, data.Options{Size: c.UNet.SampleSize, Channels: c.Channels()})
 	}
+	var images metrics.Images
 	if err == nil {
-		n, err = c.images(set.N)
+		images, _, err = c.Split(set)
+	}
+	if err == nil {
+		n, err = c.images(images.N)
 	}
 	if err := dist.Agree(t, err); err != nil {
 		return err
@@ -186,7 +191,7 @@ func Follow(ctx context.Context, b backend.Backend, c *Config, o Options) error 
 	if err := t.sameImages(set); err != nil {
 		return err
 	}
-	s, err := NewStep(b, c, set.Pixels[:n*set.Size*set.Size*set.Channels], n, t.Comm)
+	s, err := NewStep(b, c, images.Pixels[:n*images.Per()], n, t.Comm)
 	if s != nil {
 		defer func() { _ = s.Close() }() // its memory is this process's
 	}
