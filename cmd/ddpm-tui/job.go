@@ -212,8 +212,7 @@ func (j *job) open(cfg *train.Config) (backend.Backend, *run.Log, error) {
 	if err := dist.Tell(j.ranks, cfg); err != nil {
 		return nil, nil, err
 	}
-	on := j.compute
-	on.threads = j.ranks.threads(on.threads)
+	on := j.ranks.compute(j.compute)
 	b, note, err := on.open(cfg.Exact)
 	return b, note, dist.Agree(j.ranks, err)
 }

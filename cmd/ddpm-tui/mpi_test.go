@@ -195,3 +195,18 @@ func TestMPIRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Ranks sample the images that one process samples.
+func TestMPISample(t *testing.T) {
+	dir := t.TempDir()
+	must(t, dir, "train", pictures(), "--config", quick(), "--run", "r", "--steps", "2", "--threads", "1", "--json")
+	args := []string{"sample", "r", "-n", "7", "--sampling-steps", "2", "--batch", "2", "--threads", "1", "--json"}
+	must(t, dir, append(args, "-o", "alone.png")...)
+	r := finish(t, mpirun(t, dir, 3, append(args, "-o", "together.png")...))
+	if r.code != 0 || !strings.Contains(r.stdout, `"ranks":3`) {
+		t.Fatalf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	if !bytes.Equal(read(t, dir, "alone.png"), read(t, dir, "together.png")) {
+		t.Error("three ranks make other images than one process")
+	}
+}

@@ -20,7 +20,6 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/ddpm"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
-	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
 	"github.com/ddpm-tui/ddpm-tui/tui"
 	"github.com/ddpm-tui/ddpm-tui/tui/picture"
 )
@@ -32,7 +31,8 @@ type sampleFlags struct {
 	batch, frames       int
 	raw, headless, json bool
 	exact               *bool
-	output, gif         string
+	output, gif, shard  string
+	ranks               ranks
 }
 
 func newSample() *cobra.Command {
@@ -49,20 +49,25 @@ makes all of them in turn, or those of --class; --guidance makes them more of th
   ddpm-tui sample runs/avatars32 --sampler ddpm --gif noise-to-face.gif --gif-frames 500
   ddpm-tui sample runs/avatars32 --seed 1 --interpolate 2 -n 8
   ddpm-tui sample runs/avatars32 --inpaint me.png --mask bottom
-  ddpm-tui sample ddpm-cifar10-32 --from cat.jpg --strength 0.5`,
+  ddpm-tui sample ddpm-cifar10-32 --from cat.jpg --strength 0.5
+  ddpm-tui sample runs/avatars32 -n 50000 --shard 3/64 -o faces.safetensors   # an array job's third part; then ddpm-tui merge`,
 	}
 	fl := c.Flags()
 	f.flags(fl)
 	fl.IntVar(&f.batch, "batch", 16, "images at a time")
 	fl.BoolVar(&f.raw, "raw-weights", false, "the weights themselves instead of their average (EMA)")
-	fl.StringVarP(&f.output, "output", "o", "grid.png", "where the grid goes")
+	fl.StringVarP(&f.output, "output", "o", "grid.png", "where the grid goes; with the ending .safetensors the images themselves, as bytes [n,H,W,C]")
+	fl.StringVar(&f.shard, "shard", "", "make only a part, such as 3/64, into a file of its own; ddpm-tui merge puts the parts together")
+	f.ranks.flags(fl)
 	fl.StringVar(&f.gif, "gif", "", "also write the way from noise to image, as an animation")
 	fl.IntVar(&f.frames, "gif-frames", 50, "about how many frames it has (0: every step)")
 	fl.BoolVar(&f.headless, "headless", false, "no screen: plain progress lines")
 	fl.BoolVar(&f.json, "json", false, "no screen: one JSON object a line")
 	f.on.flags(fl)
 	f.exact = exactFlag(c)
-	c.RunE = func(c *cobra.Command, a []string) error { return f.sample(c, a[0]) }
+	c.RunE = func(c *cobra.Command, a []string) error {
+		return f.ranks.together(c, func() error { return f.sample(c, a[0]) })
+	}
 	return c
 }
 
@@ -77,8 +82,12 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 	if f.frames < 0 {
 		return usageError{fmt.Errorf("--gif-frames %d: want 0 or more", f.frames)}
 	}
+	part, err := f.part()
+	if err != nil {
+		return usageError{err}
+	}
 	for _, file := range []string{f.output, f.gif} { // before the work, not after it
-		if _, err := os.Stat(filepath.Dir(file)); file != "" && err != nil {
+		if _, err := os.Stat(filepath.Dir(file)); file != "" && err != nil && f.ranks.Rank() == 0 {
 			return fmt.Errorf("%s cannot be written: %w", file, err)
 		}
 	}
@@ -98,24 +107,38 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	b, note, err := f.on.open(*f.exact)
+	on := f.ranks.compute(f.on)
+	b, note, err := on.open(*f.exact)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	fw, mem, err := t.Forward(b, min(f.batch, f.n))
+	req.Begin, req.End = part.begin, part.end
+	part.job, err = jobOf(t, req)
+	if err != nil {
+		return err
+	}
+	if err := f.ranks.same(map[string]any{"job": part.job}); err != nil {
+		return err
+	}
+	fw, mem, err := t.Forward(b, min(f.batch, max(1, part.end-part.begin)))
 	if err != nil {
 		return err
 	}
 	defer mem.Close()
-	warn(c.ErrOrStderr(), note)
-	j := &sampling{f: f, t: t, fw: fw, req: req, steps: steps}
-	if f.json || f.headless || !onScreen(c) {
+	if f.ranks.Rank() == 0 {
+		warn(c.ErrOrStderr(), note)
+	}
+	j := &sampling{f: f, t: t, fw: fw, req: req, steps: steps, part: part}
+	if f.ranks.Rank() != 0 {
+		return j.run(c.Context(), func(progress, string) error { return nil })
+	}
+	if f.json || f.headless || f.ranks.Size() > 1 || !onScreen(c) {
 		err := j.run(c.Context(), j.lines(c.OutOrStdout()))
 		if errors.Is(err, context.Canceled) {
 			err = errUnfinished
 		}
-		if err == nil && !f.json && plain(c) {
+		if err == nil && !f.json && plain(c) && filepath.Ext(f.output) != partEnding {
 			err = f.tell(c.OutOrStdout())
 		}
 		return err
@@ -150,6 +173,7 @@ type sampling struct {
 	fw    *model.Forward
 	req   model.Request
 	steps int // of each batch
+	part  part
 }
 
 // progress is one step of a job: x and x0 of the batch that begins at image done.
@@ -171,7 +195,7 @@ func (j *sampling) every() int {
 func (j *sampling) run(ctx context.Context, show func(p progress, saved string) error) error {
 	f, size, ch := j.f, j.fw.Size, j.fw.In
 	per := size * size * ch
-	batches := (f.n + j.fw.Batch - 1) / j.fw.Batch
+	batches := (j.part.end - j.part.begin + j.fw.Batch - 1) / j.fw.Batch
 	start := time.Now()
 	var frames []*image.RGBA
 	var failed error
@@ -179,7 +203,7 @@ func (j *sampling) run(ctx context.Context, show func(p progress, saved string) 
 	defer cancel()
 	req := j.req
 	req.OnStep = func(done, i, t int, x, x0 []float32) {
-		p := progress{done: done, step: done/j.fw.Batch*j.steps + i + 1, steps: batches * j.steps, t: ddpm.DisplayStep(t), x: x, x0: x0}
+		p := progress{done: done, step: (done-j.part.begin)/j.fw.Batch*j.steps + i + 1, steps: batches * j.steps, t: ddpm.DisplayStep(t), x: x, x0: x0}
 		p.perS = float64(f.n) * float64(p.step) / float64(p.steps) / time.Since(start).Seconds()
 		if f.gif != "" && done == 0 && ((i+1)%j.every() == 0 || i+1 == j.steps) {
 			frames = append(frames, model.Grid(x, len(x)/per, size, ch, model.Columns(len(x)/per)))
@@ -195,10 +219,10 @@ func (j *sampling) run(ctx context.Context, show func(p progress, saved string) 
 	if err != nil {
 		return err
 	}
-	if err := train.WritePNG(f.output, model.Grid(x, f.n, size, ch, model.Columns(f.n))); err != nil {
+	saved, err := j.part.write(f.ranks, f.output, x, size, ch)
+	if err != nil || f.ranks.Rank() != 0 {
 		return err
 	}
-	saved := f.output
 	if f.gif != "" {
 		if err := writeGIF(f.gif, frames); err != nil {
 			return err
@@ -219,6 +243,7 @@ func (j *sampling) lines(w io.Writer) func(progress, string) error {
 			return enc.Encode(map[string]any{
 				"output": j.f.output, "gif": j.f.gif, "images": j.f.n, "sampler": j.f.sampler, "sampling_steps": j.steps, "seed": j.f.seed,
 				"checkpoint": j.t.Path, "step": j.t.Step, "raw_weights": j.f.raw, "images_per_s": p.perS, "done": true,
+				"ranks": j.f.ranks.Size(),
 			})
 		case j.f.json:
 			return enc.Encode(map[string]any{"sampling_step": p.step, "of": p.steps, "t": p.t, "images_per_s": p.perS, "eta_s": left})

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ddpm-tui/ddpm-tui/backend/vulkan"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 )
 
@@ -133,11 +134,36 @@ func thisProgram() string {
 	return version() + " (" + sum + ")"
 }
 
-// threads is how many workers a rank takes if it was not told: its share of the processors that it may use.
-func (r *ranks) threads(given int) int {
-	if given > 0 || r.Size() == 1 {
-		return given
+// compute is what a rank computes on if it was not told: of the GPUs of its host the one that is its turn, or of the processors that
+// it may use its share.
+func (r *ranks) compute(o compute) compute {
+	if r.Size() == 1 {
+		return o
 	}
-	_, _, cpus := dist.Place(r.peers, r.Rank())
-	return cpus
+	before, _, cpus := dist.Place(r.peers, r.Rank())
+	if o.threads == 0 {
+		o.threads = cpus
+	}
+	if o.backend != "cpu" && o.device == "" {
+		o.device = turn(before, o.backend == "vulkan")
+	}
+	return o
+}
+
+// turn is the number of the Vulkan device for the host's n-th rank, "" if there is none; also one that is a processor, if any will do.
+func turn(n int, any bool) string {
+	list, err := vulkan.Devices()
+	if err != nil {
+		return ""
+	}
+	var numbers []int
+	for _, d := range list {
+		if d.Usable == "" && (any || d.Kind != "cpu") {
+			numbers = append(numbers, d.Index)
+		}
+	}
+	if numbers == nil {
+		return ""
+	}
+	return strconv.Itoa(numbers[n%len(numbers)])
 }
