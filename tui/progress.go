@@ -29,6 +29,9 @@ type progress struct {
 
 	loss, ema, grad, speed, rate chart.Series
 
+	heldOut, swd    chart.Series // of evaluations
+	heldErr, swdErr float64
+
 	clipped [clipWindow]bool
 	log     []logLine
 }
@@ -62,6 +65,8 @@ func (p *progress) apply(e run.Event) {
 		} else {
 			p.note(e.Time, "info", fmt.Sprintf("saved %s (%s in %.2f s)", clean(c.Path), bytes(c.Bytes), c.Seconds))
 		}
+	case e.Eval != nil:
+		p.evaluated(e)
 	case e.State != nil:
 		p.state = clean(e.State.Name)
 	case e.Log != nil:
@@ -105,6 +110,26 @@ func (p *progress) measure(step int64, m run.Metrics) {
 			p.buckets = append(p.buckets, float64(b))
 		}
 	}
+}
+
+// evaluated takes a metric. Those of the trainer have a curve; the eval command's, of some checkpoint, are lines of the log.
+func (p *progress) evaluated(e run.Event) {
+	r := e.Eval
+	if r.Checkpoint == "" {
+		switch r.Metric {
+		case "loss":
+			p.heldOut.Add(float64(e.Step), float64(r.Value))
+			p.heldErr = float64(r.Err)
+		case "swd":
+			p.swd.Add(float64(e.Step), float64(r.Value))
+			p.swdErr = float64(r.Err)
+		}
+	}
+	what := clean(r.Metric)
+	if r.Metric == "loss" {
+		what = "loss on " + clean(r.Against)
+	}
+	p.note(e.Time, "info", fmt.Sprintf("step %s: %s %s ± %s (%d images)", count(e.Step), what, number(float64(r.Value)), number(float64(r.Err)), r.N))
 }
 
 func (p *progress) finish(e run.Event) {

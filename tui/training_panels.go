@@ -15,6 +15,9 @@ func (t *training) lossPanel(s surface, w, h int) block {
 		axis = "log"
 	}
 	note := th.raw.Paint("⣿") + th.dim.Paint(" raw  ") + th.accent.Paint("━") + th.dim.Paint(" average")
+	if len(t.heldOut.Points()) > 0 {
+		note += "  " + th.good.Paint("━") + th.dim.Paint(" held out")
+	}
 	return panel(th, "loss", th.dim.Paint(axis+" · ")+note, w, h, func(w, h int) block {
 		if t.steps == 0 {
 			return hint(th, "waiting for the first step", w, h)
@@ -22,6 +25,7 @@ func (t *training) lossPanel(s surface, w, h int) block {
 		lines := chart.Lines{Log: t.logScale, Axis: th.dim, Curves: []chart.Curve{
 			{Points: t.loss.Points(), Ink: th.raw, Band: true},
 			{Points: t.ema.Points(), Ink: th.accent},
+			{Points: t.heldOut.Points(), Ink: th.good},
 		}}
 		return text(w, h, lines.Draw(w, h)...)
 	})
@@ -55,7 +59,7 @@ func (t *training) metrics() []metric {
 	if share := t.clipShare(); share > 0 {
 		more = fmt.Sprintf("clip %.0f%%", 100*share)
 	}
-	return []metric{
+	list := []metric{
 		{"loss", number(float64(m.Loss)), "", &t.loss},
 		{"average", number(float64(m.LossEMA)), "", &t.ema},
 		{"gradient", number(float64(m.GradNorm)), more, &t.grad},
@@ -63,6 +67,16 @@ func (t *training) metrics() []metric {
 		{"s/step", number(float64(m.StepS)), "", nil},
 		{"rate", number(float64(m.LR)), "", &t.rate},
 	}
+	for _, e := range []struct {
+		name  string
+		curve *chart.Series
+		err   float64
+	}{{"held out", &t.heldOut, t.heldErr}, {"swd", &t.swd, t.swdErr}} {
+		if v, ok := e.curve.Last(); ok {
+			list = append(list, metric{e.name, number(v), "±" + number(e.err), e.curve})
+		}
+	}
+	return list
 }
 
 // facts are what does not change while it runs.

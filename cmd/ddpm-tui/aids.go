@@ -17,12 +17,16 @@ type aidFlags struct {
 	warmup, accumulate, crop, holdout int
 	snapshots                         int64
 	flip, rawPreview                  bool
+	evalEvery                         int64
+	evalSamples, earlyStop            int
+	initFrom                          string
+	tensorboard, csv                  bool
 }
 
 // aidNames are their names: a run that exists keeps its configuration.
 var aidNames = []string{
 	"lr", "lr-schedule", "lr-floor", "warmup", "weight-decay", "dropout", "min-snr", "accumulate", "flip", "crop", "holdout", "ema-lengths",
-	"ema-snapshots", "raw-previews",
+	"ema-snapshots", "raw-previews", "eval-every", "eval-samples", "early-stop", "init-from", "tensorboard", "csv",
 }
 
 func (f *aidFlags) flags(fl *pflag.FlagSet) {
@@ -40,6 +44,17 @@ func (f *aidFlags) flags(fl *pflag.FlagSet) {
 	fl.StringVar(&f.lengths, "ema-lengths", "", "further averages, by relative width, such as 0.05,0.10 (see ddpm-tui ema)")
 	fl.Int64Var(&f.snapshots, "ema-snapshots", 0, "steps between two snapshots of the further averages")
 	fl.BoolVar(&f.rawPreview, "raw-previews", false, "beside the previews of the average those of the weights themselves")
+	f.evalFlags(fl)
+}
+
+// evalFlags are those of evaluations while training.
+func (f *aidFlags) evalFlags(fl *pflag.FlagSet) {
+	fl.Int64Var(&f.evalEvery, "eval-every", 0, "steps between evaluations: held-out loss and sliced Wasserstein distance; holds out 128 images unless --holdout says otherwise")
+	fl.IntVar(&f.evalSamples, "eval-samples", 0, "samples of an evaluation while training (default 64)")
+	fl.IntVar(&f.earlyStop, "early-stop", 0, "end after so many evaluations without a lower held-out loss; checkpoints/best-* is the best")
+	fl.StringVar(&f.initFrom, "init-from", "", "begin with the averaged weights of a run, a checkpoint or a diffusers folder, and with its network: fine-tuning")
+	fl.BoolVar(&f.tensorboard, "tensorboard", false, "also write TensorBoard's event files, in the run's folder tensorboard")
+	fl.BoolVar(&f.csv, "csv", false, "also write metrics.csv in the run's folder")
 }
 
 // change makes a configuration what the flags say.
@@ -58,10 +73,15 @@ func (f *aidFlags) change(cfg *train.Config, changed func(string) bool) error {
 		"holdout":       func() { cfg.Holdout = f.holdout },
 		"ema-snapshots": func() { cfg.EMA.SnapshotSteps = f.snapshots },
 		"raw-previews":  func() { cfg.Preview.Raw = f.rawPreview },
+		"tensorboard":   func() { cfg.Logs.TensorBoard = f.tensorboard },
+		"csv":           func() { cfg.Logs.CSV = f.csv },
 	} {
 		if changed(name) {
 			set()
 		}
+	}
+	if err := f.changeEval(cfg, changed); err != nil {
+		return err
 	}
 	if changed("ema-lengths") {
 		cfg.EMA.Lengths = nil
@@ -71,6 +91,35 @@ func (f *aidFlags) change(cfg *train.Config, changed func(string) bool) error {
 				return fmt.Errorf("--ema-lengths %q: want numbers such as 0.05,0.10", f.lengths)
 			}
 			cfg.EMA.Lengths = append(cfg.EMA.Lengths, v)
+		}
+	}
+	return nil
+}
+
+// changeEval makes the evaluations what the flags say.
+func (f *aidFlags) changeEval(cfg *train.Config, changed func(string) bool) error {
+	if changed("eval-every") {
+		e := train.Eval{}
+		if cfg.Eval != nil {
+			e = *cfg.Eval
+		}
+		e.Steps = f.evalEvery
+		cfg.Eval = &e
+		if f.evalEvery == 0 {
+			cfg.Eval = nil
+		} else if cfg.Holdout == 0 && !changed("holdout") {
+			cfg.Holdout = train.DefaultHoldout
+		}
+	}
+	for name, set := range map[string]func(){
+		"eval-samples": func() { cfg.Eval.Samples = f.evalSamples },
+		"early-stop":   func() { cfg.Eval.Patience = f.earlyStop },
+	} {
+		if changed(name) {
+			if cfg.Eval == nil {
+				return fmt.Errorf("--%s is about evaluations: say with --eval-every when they are", name)
+			}
+			set()
 		}
 	}
 	return nil

@@ -93,7 +93,7 @@ func (j *job) spawn(c *cobra.Command, folder *run.Folder) error {
 	}
 	defer func() { _ = said.Close() }()
 	args := []string{"resume", "--" + detachedFlag}
-	for _, name := range []string{"steps", "checkpoint-every", "keep", "allow-data-change", "threads", "backend", "device", "lr", "ema-decay", "preview-every"} {
+	for _, name := range []string{"steps", "checkpoint-every", "keep", "allow-data-change", "threads", "backend", "device", "metrics-addr", "lr", "ema-decay", "preview-every"} {
 		if f := c.Flags().Lookup(name); f != nil && f.Changed {
 			args = append(args, "--"+name+"="+f.Value.String())
 		}

@@ -40,7 +40,7 @@ func newEval() *cobra.Command {
 	var f evalFlags
 	c := &cobra.Command{
 		Use: "eval RUN", Short: "Say how good a model is, in numbers with error bars", Args: args(1, 1),
-		Long: `Evaluate a run's latest checkpoint. The metrics:
+		Long: `Say how good a model is: evaluate a run's latest checkpoint. The metrics:
 
   loss       the training loss by timestep, on images that were held out
   bits       bits/dim: the variational bound on the likelihood of held-out images, with its terms by timestep

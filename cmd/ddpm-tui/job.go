@@ -33,6 +33,7 @@ type job struct {
 	cadence cadence
 	created bool // the folder is new: it goes if nothing comes of it
 	edit    editFlags
+	address string // of the metrics for Prometheus
 	ranks   ranks
 }
 
@@ -51,6 +52,7 @@ func (j *job) flags(fl *pflag.FlagSet) {
 	fl.BoolVar(&j.json, "json", false, "no screen: one JSON object a step")
 	fl.BoolVar(&j.noDetach, "no-detach", false, "train in the screen's process, which ends with its terminal (after a checkpoint)")
 	j.compute.flags(fl)
+	fl.StringVar(&j.address, "metrics-addr", "", "serve the run's numbers for Prometheus at a loopback address, such as 127.0.0.1:9100")
 	j.ranks.flags(fl)
 }
 
@@ -179,6 +181,11 @@ func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, bega
 	defer func() { _ = b.Close() }() // its memory is this process's
 	live, closeSocket := listen(folder, cancel, &o)
 	defer closeSocket()
+	closeSinks, err := j.sinks(cfg, folder, &o)
+	if err != nil {
+		return err
+	}
+	defer closeSinks()
 	if began != nil {
 		began()
 	}

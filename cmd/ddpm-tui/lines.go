@@ -85,6 +85,8 @@ func plainEvents(w, errs io.Writer, often time.Duration) func(run.Event) {
 			fmt.Fprintf(errs, "step %d: no checkpoint: %s\n", e.Step, e.Checkpoint.Error)
 		case e.Checkpoint != nil:
 			fmt.Fprintf(w, "step %d: checkpoint %s, %s in %.2f s\n", e.Step, e.Checkpoint.Path, model.Bytes(e.Checkpoint.Bytes), e.Checkpoint.Seconds)
+		case e.Eval != nil:
+			fmt.Fprintf(w, "step %d: %s %s (%d images, against %s, %.1f s)\n", e.Step, e.Eval.Metric, plusMinus(float64(e.Eval.Value), float64(e.Eval.Err)), e.Eval.N, e.Eval.Against, e.Eval.Seconds)
 		case e.Log != nil && e.Log.Level != "info":
 			fmt.Fprintf(errs, "%s: %s\n", e.Log.Level, e.Log.Text)
 		case e.Log != nil:

@@ -90,7 +90,7 @@ Without a command it opens the home screen: the runs in ./runs, and a new run.`,
 		RunE: home,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newEval())
+	root.AddCommand(newEval(), newEMA(), newLogs())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see %s --help", err, c.CommandPath())}
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
 )
@@ -25,6 +26,7 @@ type trainFlags struct {
 	seed                uint64
 	exact               *bool
 	aids                aidFlags
+	from                *model.Trained // what --init-from names
 }
 
 func newTrain() *cobra.Command {
@@ -86,7 +88,9 @@ func (f *trainFlags) train(c *cobra.Command, a []string) error {
 	}
 	var folder *run.Folder
 	if f.ranks.Rank() == 0 {
-		folder, err = run.Create(dir, cfg)
+		if folder, err = run.Create(dir, cfg); err == nil && f.from != nil {
+			err = f.importInto(folder, cfg)
+		}
 	}
 	if err := dist.Agree(f.ranks, err); err != nil {
 		return err
@@ -147,6 +151,11 @@ func (f *trainFlags) configure(c *cobra.Command, source string) (*train.Config, 
 		}
 		cfg.Data = source
 	}
+	if changed("init-from") {
+		if err := f.begin(&cfg); err != nil {
+			return nil, err
+		}
+	}
 	if changed("batch") {
 		cfg.Batch = f.batch
 	}
@@ -170,6 +179,26 @@ func (f *trainFlags) configure(c *cobra.Command, source string) (*train.Config, 
 		return nil, usageError{err}
 	}
 	return &cfg, nil
+}
+
+// begin loads the model that --init-from names, and makes the configuration that of its network.
+func (f *trainFlags) begin(cfg *train.Config) (err error) {
+	if f.from, _, err = model.Load(f.aids.initFrom, false); err != nil {
+		return fmt.Errorf("--init-from: %w", err)
+	}
+	cfg.UNet, cfg.Schedule, cfg.Prediction, cfg.Classes = f.from.UNet, f.from.Schedule.Config, f.from.Prediction, f.from.Classes
+	f.from.Step = 0
+	cfg.Preview.Steps = min(cfg.Preview.Steps, f.from.Schedule.T())
+	return nil
+}
+
+// importInto makes the weights that a run begins with its first checkpoint.
+func (f *trainFlags) importInto(folder *run.Folder, cfg *train.Config) error {
+	lock, err := folder.Lock()
+	if err != nil {
+		return err
+	}
+	return errors.Join(train.Import(folder, cfg, f.from), lock.Unlock())
 }
 
 // newRunDir is the first folder in ./runs of that name, or with a number behind it, that does not exist.

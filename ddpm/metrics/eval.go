@@ -194,10 +194,22 @@ func (e *evaluation) loss(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	by := byTimestep(v, e.o.LossDraws, Buckets)
-	r := by.Total.into(run.Eval{Metric: Loss, About: "loss (mean squared error of what the network predicts)", Against: e.o.HeldName})
+	return e.say(start, LossEval(byTimestep(v, e.o.LossDraws, Buckets), e.o.HeldName))
+}
+
+// LossEval is a loss by timestep as an event says it.
+func LossEval(by ByTimestep, against string) run.Eval {
+	r := by.Total.into(run.Eval{Metric: Loss, About: "loss (mean squared error of what the network predicts)", Against: against})
 	r.Parts, r.PartErrs = split(by.Parts)
-	return e.say(start, r)
+	return r
+}
+
+// SWDEval is a sliced Wasserstein distance as an event says it; size is the side of the pictures.
+func SWDEval(levels []Estimate, total Estimate, size int) run.Eval {
+	about := fmt.Sprintf("sliced Wasserstein distance x %d, mean of %d levels from %d pixels down", swdScale, len(levels), size)
+	r := total.into(run.Eval{Metric: SWD, About: about, Against: "training images"})
+	r.Parts, r.PartErrs = split(levels)
+	return r
 }
 
 func (e *evaluation) bits(ctx context.Context) error {
@@ -289,9 +301,7 @@ func (e *evaluation) swd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := total.into(run.Eval{Metric: SWD, About: fmt.Sprintf("sliced Wasserstein distance x %d, mean of %d levels from %d pixels down", swdScale, len(levels), s.Size), Against: "training images"})
-	r.Parts, r.PartErrs = split(levels)
-	return e.say(start, r)
+	return e.say(start, SWDEval(levels, total, s.Size))
 }
 
 // features computes what rests on features: they are extracted once.

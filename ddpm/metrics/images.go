@@ -3,6 +3,8 @@ package metrics
 import (
 	"crypto/sha256"
 	"encoding/hex"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 )
 
 // Images are pictures as bytes: [N,S,S,C].
@@ -55,4 +57,13 @@ func Split(m Images, n int) (rest, held Images) {
 		}
 	}
 	return rest, held
+}
+
+// FromFloats makes pictures of x: [n,size,size,channels] in [-1,1].
+func FromFloats(x []float32, n, size, channels int) Images {
+	m := Images{N: n, Size: size, Channels: channels, Pixels: make([]byte, len(x))}
+	for i, v := range x {
+		m.Pixels[i] = model.Byte(v)
+	}
+	return m
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -31,6 +32,40 @@ func (f *Folder) Save(s *Snapshot, keep int) (Checkpoint, error) {
 	}
 	c.Seconds = Float(time.Since(began).Seconds())
 	return c, err
+}
+
+// BestName begins the name of the checkpoint that early stopping keeps besides the others.
+const BestName = "best-"
+
+// SaveBest writes a checkpoint as checkpoints/best-STEP, and removes the one before it. It is no checkpoint to resume from.
+func (f *Folder) SaveBest(s *Snapshot) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old, err := filepath.Glob(f.Path(checkpointsName, BestName+"*"))
+	if err != nil {
+		return err
+	}
+	name := BestName + stepName(s.State.Step)
+	temp := f.Path(checkpointsName, hidden(name, tempSuffix))
+	if err := durable.Remove(temp); err != nil { // what a crash left
+		return err
+	}
+	if err := durable.Mkdir(temp); err != nil {
+		return err
+	}
+	if _, err = s.write(temp); err == nil {
+		err = f.place(temp, name)
+	}
+	if err != nil {
+		_ = durable.Remove(temp) // the first error is the one that matters
+		return err
+	}
+	for _, path := range old {
+		if filepath.Base(path) != name {
+			err = errors.Join(err, durable.Remove(path))
+		}
+	}
+	return err
 }
 
 func (f *Folder) save(s *Snapshot, name string) (size int64, err error) {

@@ -133,25 +133,34 @@ func optimizerState(p *nn.Params, s *run.Snapshot, averages int) ([][]float32, e
 			return nil, err
 		}
 	}
-	want := offsetTable(p)
-	if len(table) != len(want) {
-		return nil, fmt.Errorf("it holds moments of %d parameters, the model has %d", len(table)/2, len(want)/2)
-	}
 	var all [][]float32
 	for _, name := range names {
 		from := stored[name]
 		if from == nil {
 			return nil, fmt.Errorf("it holds no %q", name)
 		}
-		to := make([]float32, p.Elems())
-		for i := 0; i < len(want); i += 2 {
-			at, n := table[i], table[i+1]
-			if n != want[i+1] || at < 0 || at+n > int64(len(from)) {
-				return nil, fmt.Errorf("the offset table does not fit the model at entry %d", i/2)
-			}
-			copy(to[want[i]:], from[at:at+n])
+		to, err := spreadFlat(p, name, table, from)
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, to)
 	}
 	return all, nil
+}
+
+// spreadFlat lays a flat buffer of a file out as the parameters lie here; table says where each is in the file.
+func spreadFlat(p *nn.Params, name string, table []int64, from []float32) ([]float32, error) {
+	want := offsetTable(p)
+	if len(table) != len(want) {
+		return nil, fmt.Errorf("%s is of %d parameters, the model has %d", name, len(table)/2, len(want)/2)
+	}
+	to := make([]float32, p.Elems())
+	for i := 0; i < len(want); i += 2 {
+		at, n := table[i], table[i+1]
+		if n != want[i+1] || at < 0 || n < 0 || at > int64(len(from))-n {
+			return nil, fmt.Errorf("%s: the offset table does not fit the model at entry %d", name, i/2)
+		}
+		copy(to[want[i]:], from[at:at+n])
+	}
+	return to, nil
 }

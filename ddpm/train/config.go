@@ -48,6 +48,9 @@ type Config struct {
 	CheckpointSteps   int64   `json:"checkpoint_steps"`   // steps between checkpoints; if not 0 the time does not count
 	CheckpointKeep    int     `json:"checkpoint_keep"`    // how many stay, 0 for three
 
+	Eval *Eval `json:"eval,omitempty"` // what is found out between two steps; nil is nothing
+	Logs Logs  `json:"logs,omitzero"`  // what is written for other tools
+
 	Lab *lab.Task `json:"lab,omitempty"` // what a network of the lab learns; nil is diffusion as everywhere else
 
 	DataHash string `json:"data_hash,omitempty"` // of the images' names and sizes, as they were at the start
@@ -75,6 +78,12 @@ type EMA struct {
 	// an average of any width can be put together afterwards.
 	Lengths       []float64 `json:"lengths,omitempty"`
 	SnapshotSteps int64     `json:"snapshot_steps,omitempty"`
+}
+
+// Logs are files for other tools that are written from the event log.
+type Logs struct {
+	TensorBoard bool `json:"tensorboard,omitempty"` // event files in the folder tensorboard
+	CSV         bool `json:"csv,omitempty"`         // metrics.csv
 }
 
 // Preview is the grid of samples made while training.
@@ -161,6 +170,21 @@ func (c *Config) Validate() error {
 			plain := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 			return fmt.Errorf("config: %s is %s, want %s to %s", v.name, plain(v.v), plain(v.lo), plain(v.hi))
 		}
+	}
+	if e := c.Eval; e != nil {
+		switch {
+		case c.Lab != nil:
+			return errors.New("config: eval: a run of the lab is evaluated by ddpm-tui lab")
+		case e.Steps < 1:
+			return fmt.Errorf("config: eval.steps is %d, want at least 1", e.Steps)
+		case e.Images < 0 || e.Samples < 0 || e.Patience < 0 || e.Images > 1<<20 || e.Samples > 1<<20:
+			return errors.New("config: eval: images, samples and patience are 0 or more")
+		case e.Patience > 0 && c.Holdout < 2:
+			return errors.New("config: eval.patience ends a run by its held-out loss, and holdout is less than 2")
+		}
+	}
+	if c.EMA.SnapshotSteps > 0 && len(c.EMA.Lengths) == 0 {
+		return errors.New("config: ema.snapshot_steps says when ema.lengths are kept, and there are none")
 	}
 	if c.Batch%c.micro() != 0 {
 		return fmt.Errorf("config: batch %d is not a multiple of accumulate %d", c.Batch, c.Accumulate)

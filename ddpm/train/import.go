@@ -15,11 +15,15 @@ func ImportConfig(t *model.Trained) Config {
 	return c
 }
 
-// Import makes the first checkpoint of a run, at step 0, of a model's weights, with moments of zero. The caller holds the
-// folder's lock.
+// Import makes the first checkpoint of a run of a model's weights, with moments of zero, at the model's step: 0 for one from
+// elsewhere. The caller holds the folder's lock.
 func Import(folder *run.Folder, c *Config, t *model.Trained) error {
 	zeros := make([]float32, len(t.Weights))
-	s, err := makeSnapshot(c, t.Params, State{Params: t.Weights, EMA: t.Weights, M: zeros, V: zeros}, backend.Info{})
+	st := State{Params: t.Weights, EMA: t.Weights, M: zeros, V: zeros, Steps: t.Step}
+	for range c.EMA.Lengths {
+		st.Averages = append(st.Averages, t.Weights)
+	}
+	s, err := makeSnapshot(c, t.Params, st, backend.Info{})
 	if err != nil {
 		return err
 	}

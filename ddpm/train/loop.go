@@ -73,8 +73,18 @@ func (t *Trainer) loop(ctx context.Context) error {
 		if r.Stop {
 			return nil
 		}
+		t.keepAverages()
 		if t.saveDue() {
 			t.saveAndSay()
+		}
+		if t.evalDue() {
+			enough, err := t.evaluate(ctx)
+			if err != nil && ctx.Err() != nil {
+				return nil
+			}
+			if err != nil || enough {
+				return err
+			}
 		}
 		if t.Config.Preview.Seconds > 0 && time.Now().After(t.previewAt) {
 			if err := t.preview(ctx); err != nil {

@@ -55,9 +55,21 @@ func (t *Trainer) preview(ctx context.Context) error {
 		}
 		return err
 	}
-	grid := model.Grid(x, p.Images, c.SampleSize, c.InChannels, cols)
+	caption := fmt.Sprintf("EMA samples, step %d", t.Step.Done)
+	if t.Step.Raw != nil {
+		raw, err := t.Step.Raw.Sample(ctx, t.Step.Schedule, model.Request{Sampler: p.Sampler, Options: t.sampler(), N: p.Images, Seed: t.Config.Seed})
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		x, cols = beside(x, raw, per, cols), 2*cols
+		caption = fmt.Sprintf("EMA samples left, of the raw weights right, step %d", t.Step.Done)
+	}
+	grid := model.Grid(x, len(x)/per, c.SampleSize, c.InChannels, cols)
 	line := model.Grid(strip, len(strip)/per, c.SampleSize, c.InChannels, len(strip)/per)
-	t.frame("samples", grid, rows, cols, fmt.Sprintf("EMA samples, step %d", t.Step.Done))
+	t.frame("samples", grid, rows, cols, caption)
 	t.frame("trajectory", line, 1, len(strip)/per, "x_t from noise to image")
 	name := fmt.Sprintf("step-%08d", t.Step.Done)
 	e := &run.Preview{
@@ -67,6 +79,22 @@ func (t *Trainer) preview(ctx context.Context) error {
 	t.sayPreview(e, errors.Join(WritePNG(t.folder.Path(e.Samples), grid), WritePNG(t.folder.Path(e.Trajectory), line)))
 	t.setState(before)
 	return nil
+}
+
+// beside puts two grids of cols columns side by side: images of per values, in one list whose grid has twice the columns. What a row lacks
+// is black.
+func beside(left, right []float32, per, cols int) []float32 {
+	var out []float32
+	for at := 0; at < len(left); at += cols * per {
+		for _, side := range [][]float32{left, right} {
+			row := side[at:min(at+cols*per, len(side))]
+			out = append(out, row...)
+			for range cols*per - len(row) {
+				out = append(out, -1)
+			}
+		}
+	}
+	return out
 }
 
 func (t *Trainer) frame(name string, m image.Image, rows, cols int, caption string) {

@@ -21,20 +21,21 @@ type Trainer struct {
 	Config  *Config
 	Step    *Step
 	Set     *data.Set
-	held    metrics.Images // never trained on
 	folder  *run.Folder
 	backend backend.Info
 	o       Options
 	journal
 
-	team      team
-	commands  chan run.Command
-	paused    bool
-	previewAt time.Time // of the next one
-	unseen    bool      // the last preview could not be written, which has been said
+	training, held metrics.Images // what is trained on, and what never is
+	team           team
+	commands       chan run.Command
+	paused         bool
+	previewAt      time.Time // of the next one
+	unseen         bool      // the last preview could not be written, which has been said
 	meters
 	saving
 	editing
+	stopping
 }
 
 // Options of a trainer.
@@ -99,6 +100,7 @@ func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
 	n := 0
 	if err == nil {
 		n, err = c.images(images.N)
+		t.training = images
 	}
 	if err := dist.Agree(t.team, err); err != nil {
 		return err
@@ -143,6 +145,9 @@ func (t *Trainer) goOn() error {
 	}
 	t.base = *t.Config
 	if err := t.restoreEdits(); err != nil {
+		return err
+	}
+	if err := t.restoreStopping(); err != nil {
 		return err
 	}
 	if t.o.Edit.Empty() {
