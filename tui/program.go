@@ -76,7 +76,7 @@ func newPaced(s *shell, remote bool, opt Options, more ...tea.ProgramOption) *te
 		// Signals are the command's: it ends the context, and the screen leaves in order.
 		tea.WithoutSignalHandler(),
 	}, more...)...)
-	s.gallery.pace = time.Second
+	s.gallery.pace = 900 * time.Millisecond // what comes once a second is never late by more than that
 	if in, ok := s.in.(paced); ok {
 		s.gallery.pace = in.pace()
 	}

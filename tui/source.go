@@ -34,8 +34,9 @@ type Frame struct {
 	Caption    string
 }
 
-// redraw is the time between two looks at a channel: at most 15 a second, however fast things happen.
-const redraw = time.Second / 15
+// redraw is the time between two looks at a channel: at most 4 a second, however fast things happen. Keys are answered at once; numbers
+// that change faster than one can read them cost processor time here and bytes on the line.
+const redraw = time.Second / 4
 
 // batchMsg is what a channel brought since the last look.
 type batchMsg[T any] struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -75,6 +76,7 @@ func showAttached(c *cobra.Command, folder *run.Folder, role socket.Role) error 
 	if plain(c) {
 		return tellAttached(c, folder, role)
 	}
+	debug.SetGCPercent(300) // little lives long here: a few MiB more, and the processor has less to do
 	src := attach(ctx, folder, role)
 	err := tui.RunTraining(c.Context(), src, screen(c, folder.Name(), nextSteps(folder)...))
 	if err != nil && !errors.Is(err, tui.ErrLeft) {

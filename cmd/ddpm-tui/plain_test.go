@@ -33,7 +33,7 @@ func TestPlain(t *testing.T) {
 	}
 
 	// Another one, through a terminal that says itself that it can do no more.
-	cmd := program(t, dir, "attach", "r")
+	cmd := program(t, dir, "attach", "r", "--take")
 	cmd.Env = append(cmd.Env, "TERM=dumb")
 	again := openCommand(t, cmd, true)
 	again.heard("step", "average", "left")

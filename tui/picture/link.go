@@ -17,6 +17,7 @@ const (
 	localRate  = 16 << 20
 	fastRate   = 4 << 20 // from here on pictures need not be made smaller
 	share      = 0.5     // of the link, for pictures: the rest is for text
+	spare      = 0.75    // of an interval: the next picture must not wait for this one
 	shortest   = 4 << 10 // bytes that may be on their way whatever the link
 	oneGo      = time.Millisecond
 	queueTime  = 100 * time.Millisecond
@@ -156,5 +157,5 @@ func (l *Link) allowance(interval time.Duration) int {
 	if r == 0 {
 		return 0
 	}
-	return max(1<<10, int(r*interval.Seconds()))
+	return max(1<<10, int(r*interval.Seconds()*spare))
 }

@@ -71,7 +71,7 @@ func TestAllowance(t *testing.T) {
 		t.Errorf("a terminal here has a limit of %d", n)
 	}
 	l := NewLink(true, 10<<10)
-	if n := l.allowance(time.Second); n != 10<<10 {
+	if n := l.allowance(time.Second); n != 10<<10*3/4 {
 		t.Errorf("%d bytes a second of a budget of 10 KiB", n)
 	}
 	now := time.Unix(1e9, 0)

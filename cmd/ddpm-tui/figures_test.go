@@ -1,0 +1,503 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/vt"
+	"github.com/creack/pty"
+	sixel "github.com/mattn/go-sixel"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run/socket"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
+)
+
+// The figures of docs/terminal.md: make figures. They depend on the machine and on what else it does, so no test asserts them.
+
+// figures skips a test that measures, unless that is what is wanted. DDPM_BIN is the program.
+func figures(t *testing.T) string {
+	t.Helper()
+	bin := os.Getenv("DDPM_BIN")
+	if bin == "" {
+		t.Skip("a measurement: make figures")
+	}
+	bin, err := filepath.Abs(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// A player is a run whose trainer only says things: so many updates a second, and a picture every second.
+type player struct {
+	folder *run.Folder
+	log    *run.EventLog
+	server *socket.Server
+	lock   *run.Lock
+	number atomic.Int64 // of the last picture
+	times  sync.Map     // when each was made
+	stop   chan struct{}
+	wait   sync.WaitGroup
+}
+
+const updates = 15 // a second
+
+func newPlayer(t *testing.T, pictures bool) *player {
+	t.Helper()
+	cfg, err := train.PresetConfig("tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &player{stop: make(chan struct{})}
+	if p.folder, err = run.Create(filepath.Join(t.TempDir(), "r"), &cfg); err != nil {
+		t.Fatal(err)
+	}
+	if p.lock, err = p.folder.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	if p.log, _, err = p.folder.OpenLog(); err != nil {
+		t.Fatal(err)
+	}
+	if p.server, err = socket.Listen(p.folder, func(run.Command) error { return errors.New("this only plays") }); err != nil {
+		t.Fatal(err)
+	}
+	p.say(run.Event{Kind: "start", Start: &run.Start{Name: "played", Preset: "tiny", Data: "noise", Images: 2048, Size: 64, Batch: 64, Steps: 100000, T: 1000, Schedule: "cosine", Parameters: 2740000, Backend: "cpu", Device: "none", PlanBytes: 1 << 30}})
+	p.say(run.Event{Kind: "state", State: &run.State{Name: "running"}})
+	for i := range int64(3000) {
+		p.metrics(i + 1)
+	}
+	p.wait.Go(func() {
+		tick := time.NewTicker(time.Second / updates)
+		defer tick.Stop()
+		for step := int64(3001); ; step++ {
+			select {
+			case <-p.stop:
+				return
+			case <-tick.C:
+			}
+			p.metrics(step)
+			if pictures && step%updates == 0 {
+				k := p.number.Add(1)
+				p.times.Store(k, time.Now())
+				p.server.Show(socket.Frame{Name: "samples", Step: step, Image: numbered(k), Rows: 1, Cols: 1, Caption: fmt.Sprint("picture ", k)})
+			}
+		}
+	})
+	t.Cleanup(func() {
+		close(p.stop)
+		p.wait.Wait()
+		p.server.Close()
+		p.log.Close()
+		p.lock.Unlock()
+	})
+	return p
+}
+
+func (p *player) say(e run.Event) {
+	e.V, e.Time = run.EventVersion, time.Now()
+	_ = p.log.Append(e) // a full disk shows as a figure that cannot be
+}
+
+func (p *player) metrics(step int64) {
+	loss := .03 + math.Exp(-float64(step)/500)*(1+.3*rand.Float64())
+	m := &run.Metrics{Loss: run.Float(loss * (.8 + .4*rand.Float64())), LossEMA: run.Float(loss), LR: 1e-3, GradNorm: run.Float(rand.Float64()), ImagesPerS: run.Float(900 + 50*rand.Float64()), StepS: .066, ETAS: run.Float(100000-step) / updates}
+	for i := range 16 {
+		m.Buckets = append(m.Buckets, run.Float(loss*float64(20-i)/10))
+	}
+	p.say(run.Event{Kind: "step", Step: step, Metrics: m})
+}
+
+// numbered is a noisy picture of 256 pixels whose eight stripes, bright or dark, are the bits of a number.
+func numbered(k int64) image.Image {
+	m := image.NewRGBA(image.Rect(0, 0, 256, 256))
+	for y := range 256 {
+		for x := range 256 {
+			v := uint8(20 + rand.IntN(70))
+			if k>>(x/32)&1 == 1 {
+				v += 140
+			}
+			m.SetRGBA(x, y, color.RGBA{v, v - uint8(rand.IntN(20)), v, 255})
+		}
+	}
+	return m
+}
+
+// numberOf reads the number from any part of the picture.
+func numberOf(seq []byte) int64 {
+	var m image.Image
+	if sixel.NewDecoder(bytes.NewReader(seq)).Decode(&m) != nil || m.Bounds().Dx() < 16 {
+		return -1
+	}
+	k, w, h := int64(0), m.Bounds().Dx(), m.Bounds().Dy()
+	for bit := range 8 {
+		sum, n := 0, 0
+		for x := bit*w/8 + 1; x < (bit+1)*w/8-1; x++ {
+			for y := range h {
+				r, _, _, _ := m.At(x, y).RGBA()
+				sum, n = sum+int(r>>8), n+1
+			}
+		}
+		if n > 0 && sum/n > 120 {
+			k |= 1 << bit
+		}
+	}
+	return k
+}
+
+// A screenful is a viewer on a pseudo terminal at the end of a line of a rate (bytes a second, 0: any) and a delay each way. It answers
+// what terminals answer.
+type screenful struct {
+	cmd   *exec.Cmd
+	pty   *os.File
+	rate  float64
+	delay time.Duration
+	deaf  bool
+
+	mu      sync.Mutex
+	screen  *vt.Emulator
+	bytes   int64
+	first   time.Time
+	started time.Time
+	onSixel func(seq []byte)
+	rest    []byte
+	up      chan upward
+}
+
+type upward struct {
+	at   time.Time
+	what string
+}
+
+func view(t *testing.T, s *screenful, cols, rows int, env []string, bin string, args ...string) *screenful {
+	t.Helper()
+	s.cmd = exec.Command(bin, args...)
+	s.cmd.Env = append(append(os.Environ(), "TERM=xterm-256color", "COLORTERM=truecolor", "NO_COLOR=", "TMUX="), env...)
+	s.screen, s.up = vt.NewEmulator(cols, rows), make(chan upward, 1<<16)
+	go io.Copy(io.Discard, s.screen) // what it would answer: we do
+	s.started = time.Now()
+	var err error
+	if s.pty, err = pty.StartWithSize(s.cmd, &pty.Winsize{Rows: uint16(rows), Cols: uint16(cols), X: uint16(8 * cols), Y: uint16(16 * rows)}); err != nil {
+		t.Fatal(err)
+	}
+	down := make(chan []byte, 1<<16) // the line holds whatever is written
+	go func() {
+		defer close(down)
+		for {
+			b := make([]byte, 32<<10)
+			n, err := s.pty.Read(b)
+			if err != nil {
+				return
+			}
+			down <- b[:n]
+		}
+	}()
+	type arrival struct {
+		at time.Time
+		b  []byte
+	}
+	arrivals := make(chan arrival, 1<<16)
+	go func() { // the line carries so many bytes a second
+		defer close(arrivals)
+		busy := time.Now()
+		for b := range down {
+			for len(b) > 0 {
+				n := len(b)
+				if s.rate > 0 {
+					n = min(n, 1024)
+					if now := time.Now(); busy.Before(now) {
+						busy = now
+					}
+					busy = busy.Add(time.Duration(float64(n) / s.rate * float64(time.Second)))
+					time.Sleep(time.Until(busy))
+				}
+				arrivals <- arrival{time.Now().Add(s.delay), b[:n]}
+				b = b[n:]
+			}
+		}
+	}()
+	go func() {
+		for a := range arrivals {
+			time.Sleep(time.Until(a.at))
+			s.take(a.b)
+		}
+	}()
+	go func() {
+		for u := range s.up {
+			time.Sleep(time.Until(u.at))
+			io.WriteString(s.pty, u.what)
+		}
+	}()
+	t.Cleanup(s.end)
+	return s
+}
+
+func (s *screenful) end() {
+	s.cmd.Process.Kill()
+	s.pty.Close()
+	s.cmd.Wait()
+}
+
+// answers are what a terminal with sixel says.
+var answers = []struct{ asked, says string }{{"\x1b[5n", "\x1b[0n"}, {"\x1b[c", "\x1b[?63;1;2;4;22c"}, {"\x1b[16t", "\x1b[6;16;8t"}}
+
+// take is what the terminal does with bytes.
+func (s *screenful) take(b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bytes += int64(len(b))
+	if s.first.IsZero() && bytes.Contains(b, []byte("ddpm-tui")) {
+		s.first = time.Now()
+	}
+	s.screen.Write(b)
+	b = append(s.rest, b...)
+	for {
+		i := bytes.IndexByte(b, 0x1b)
+		if i < 0 {
+			s.rest = nil
+			return
+		}
+		b = b[i:]
+		if bytes.HasPrefix(b, []byte("\x1bP")) {
+			end := bytes.Index(b, []byte("\x1b\\"))
+			if end < 0 {
+				s.rest = bytes.Clone(b)
+				return
+			}
+			if s.onSixel != nil && bytes.Contains(b[:min(end, 20)], []byte("q\"1;1;")) {
+				s.onSixel(b[:end+2])
+			}
+			b = b[end+2:]
+			continue
+		}
+		if len(b) < 6 {
+			s.rest = bytes.Clone(b)
+			return
+		}
+		for _, a := range answers {
+			if !s.deaf && bytes.HasPrefix(b, []byte(a.asked)) {
+				s.send(a.says)
+			}
+		}
+		b = b[1:]
+	}
+}
+
+// send types.
+func (s *screenful) send(what string) { s.up <- upward{time.Now().Add(s.delay), what} }
+
+func (s *screenful) has(words string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Contains(s.screen.String(), words)
+}
+
+func (s *screenful) until(t *testing.T, what string, ok func() bool) time.Duration {
+	t.Helper()
+	start := time.Now()
+	for !ok() {
+		if time.Since(start) > 30*time.Second {
+			t.Fatalf("no %s:\n%s", what, s.screen.String())
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return time.Since(start)
+}
+
+// usage is the processor time of a process, and its memory now and at most, in MiB.
+func usage(t *testing.T, pid int) (used time.Duration, rss, peak int) {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+2:]))
+	user, _ := strconv.Atoi(f[11])
+	system, _ := strconv.Atoi(f[12])
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for line := range strings.Lines(string(status)) {
+		name, value, _ := strings.Cut(line, ":")
+		kib, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
+		switch name {
+		case "VmRSS":
+			rss = kib >> 10
+		case "VmHWM":
+			peak = kib >> 10
+		}
+	}
+	return time.Duration(user+system) * 10 * time.Millisecond, rss, peak
+}
+
+func middle(d []time.Duration) (median, worst time.Duration) {
+	slices.Sort(d)
+	return d[len(d)/2].Round(time.Millisecond), d[len(d)-1].Round(time.Millisecond)
+}
+
+const watched = 20 * time.Second
+
+func TestFigureFirstFrame(t *testing.T) {
+	bin := figures(t)
+	p := newPlayer(t, false)
+	for _, deaf := range []bool{false, true} {
+		for _, args := range [][]string{{"attach", p.folder.Dir(), "--watch"}, {}} {
+			var all []time.Duration
+			for range 15 {
+				s := view(t, &screenful{deaf: deaf}, 80, 24, nil, bin, args...)
+				s.until(t, "first frame", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return !s.first.IsZero() })
+				all = append(all, s.first.Sub(s.started))
+				s.end()
+			}
+			median, worst := middle(all)
+			t.Logf("FIGURE first frame, deaf %v, %q: median %v, worst %v of %d", deaf, args[:min(1, len(args))], median, worst, len(all))
+		}
+	}
+}
+
+func TestFigureViewer(t *testing.T) {
+	bin := figures(t)
+	p := newPlayer(t, true)
+	for _, size := range [][2]int{{80, 24}, {120, 40}, {200, 60}} {
+		s := view(t, &screenful{}, size[0], size[1], nil, bin, "attach", p.folder.Dir(), "--watch")
+		s.until(t, "samples", func() bool { return s.has("picture") })
+		time.Sleep(3 * time.Second)
+		s.mu.Lock()
+		before := s.bytes
+		s.mu.Unlock()
+		a, _, _ := usage(t, s.cmd.Process.Pid)
+		time.Sleep(watched)
+		b, rss, peak := usage(t, s.cmd.Process.Pid)
+		t.Logf("FIGURE viewer at %v, sixel: %.2f %% of a core, %d MiB RSS (peak %d), %.1f KiB/s", size, 100*(b-a).Seconds()/watched.Seconds(), rss, peak, float64(s.bytes-before)/1024/watched.Seconds())
+		s.end()
+	}
+}
+
+func TestFigureText(t *testing.T) {
+	bin := figures(t)
+	p := newPlayer(t, false)
+	for _, size := range [][2]int{{80, 24}, {120, 40}, {200, 60}} {
+		s := view(t, &screenful{}, size[0], size[1], []string{"SSH_CONNECTION=1 2 3 4"}, bin, "attach", p.folder.Dir(), "--watch", "--images", "off")
+		s.until(t, "screen", func() bool { return s.has("RUNNING") })
+		time.Sleep(3 * time.Second)
+		s.mu.Lock()
+		before := s.bytes
+		s.mu.Unlock()
+		time.Sleep(watched)
+		s.mu.Lock()
+		t.Logf("FIGURE text at %v: %.1f KiB/s", size, float64(s.bytes-before)/1024/watched.Seconds())
+		s.mu.Unlock()
+		s.end()
+	}
+}
+
+func TestFigureTrainer(t *testing.T) {
+	bin := figures(t)
+	if dir := os.Getenv("DDPM_FIGURES_VIEWERS"); dir != "" { // another process, so that the viewers' terminals cost this one nothing
+		var list []*screenful
+		for range 8 {
+			list = append(list, view(t, &screenful{}, 120, 40, nil, bin, "attach", dir, "--watch"))
+		}
+		list[0].cmd.Process.Signal(syscall.SIGSTOP)
+		time.Sleep(watched + 10*time.Second)
+		return
+	}
+	p := newPlayer(t, true)
+	use := func() time.Duration {
+		a, _, _ := usage(t, os.Getpid())
+		time.Sleep(watched)
+		b, _, _ := usage(t, os.Getpid())
+		return b - a
+	}
+	alone := use()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	self, _ := os.Executable()
+	c := exec.CommandContext(ctx, self, "-test.run", "^TestFigureTrainer$")
+	c.Env = append(os.Environ(), "DDPM_FIGURES_VIEWERS="+p.folder.Dir())
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(5 * time.Second)
+	with := use()
+	t.Logf("FIGURE trainer: %.2f %% of a core without viewers (events and pictures), %.2f %% with 8, one of them stopped: %.2f %% for them",
+		100*alone.Seconds()/watched.Seconds(), 100*with.Seconds()/watched.Seconds(), 100*(with-alone).Seconds()/watched.Seconds())
+	if err := c.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFigureKeys(t *testing.T) {
+	bin := figures(t)
+	p := newPlayer(t, true)
+	for _, line := range []struct {
+		rate  float64
+		delay time.Duration // each way
+		mode  string
+	}{{50 << 10, 100 * time.Millisecond, "auto"}, {50 << 10, 200 * time.Millisecond, "auto"}, {50 << 10, 100 * time.Millisecond, "blocks"}} {
+		s := &screenful{rate: line.rate, delay: line.delay}
+		var behind, pictures, parts, last int64
+		s.onSixel = func(seq []byte) {
+			k := numberOf(seq)
+			if k <= 0 {
+				return
+			}
+			parts++
+			now := time.Now().Add(-line.delay) // when it left, at the latest
+			newest := int64(0)
+			for n := p.number.Load(); n > 0; n-- {
+				if at, ok := p.times.Load(n); ok && at.(time.Time).Before(now) {
+					newest = n
+					break
+				}
+			}
+			behind = max(behind, newest&255-k)
+			if at, ok := p.times.Load(k); ok && testing.Verbose() {
+				t.Logf("part of %d, %d bytes, %v after it was made, newest %d", k, len(seq), time.Since(at.(time.Time)).Round(time.Millisecond), newest)
+			}
+			if k != last {
+				pictures, last = pictures+1, k
+			}
+		}
+		view(t, s, 120, 40, []string{"SSH_CONNECTION=1 2 3 4"}, bin, "attach", p.folder.Dir(), "--watch", "--images", line.mode)
+		s.until(t, "samples", func() bool { return s.has("picture") })
+		time.Sleep(8 * time.Second) // the line is known
+		s.mu.Lock()
+		before, then := s.bytes, time.Now()
+		pictures, parts, behind = 0, 0, 0
+		s.mu.Unlock()
+		var all []time.Duration
+		open := false
+		const mark = "ctrl+c leaves from anywhere"
+		for range 40 {
+			time.Sleep(time.Duration(700+rand.IntN(500)) * time.Millisecond)
+			open = !open
+			s.send("?")
+			all = append(all, s.until(t, "change", func() bool { return s.has(mark) == open }))
+		}
+		median, worst := middle(all)
+		s.mu.Lock()
+		t.Logf("FIGURE keys on %.0f KiB/s and %v each way, %s: median %v, worst %v of %d; %d pictures in %d parts, at most %d behind; %.1f KiB/s",
+			line.rate/1024, line.delay, line.mode, median, worst, len(all), pictures, parts, behind, float64(s.bytes-before)/1024/time.Since(then).Seconds())
+		s.mu.Unlock()
+		s.end()
+	}
+}
