@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/ddpm-tui
 VERSION_STATICCHECK := v0.8.2
 
-.PHONY: run build test mpi test-mpi race torture nasty lint cross generate bench screenshots
+.PHONY: run build test mpi test-mpi race torture nasty lint cross generate bench figures screenshots
 
 run: build            ## train on the embedded avatars and watch
 	./$(BIN) train
@@ -44,6 +44,11 @@ generate:             ## the assembly in backend/cpu/simd, from backend/cpu/asm
 
 bench: build          ## the figures of docs/benchmarks.md; peers are skipped, saying so, where they are not installed
 	sh docs/bench.sh ./$(BIN)
+
+figures: build        ## the figures of docs/terminal.md: first frame, viewer, text, keys on a slow line, every size, pixels in an xterm
+	DDPM_BIN=$(CURDIR)/$(BIN) $(GO) test ./cmd/ddpm-tui -run '^TestFigure' -count 1 -timeout 30m -v | grep -E 'FIGURE|FAIL|ok'
+	DDPM_XTERM_FRAMES=60 $(GO) test ./cmd/ddpm-tui -run '^TestXterm$$' -count 1 -v
+	DDPM_EVERY_SIZE=1 $(GO) test ./tui -run '^TestEverySize$$' -count 1 -timeout 30m
 
 screenshots: build    ## the pictures of the README, in a real xterm (needs xterm xvfb imagemagick xdotool)
 	sh docs/screenshots.sh ./$(BIN)
