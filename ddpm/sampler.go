@@ -75,6 +75,25 @@ type SamplerOptions struct {
 	ImageLen       int     `json:"-"`                         // elements of one image; 0: all of x is one
 }
 
+// lambdaMin is where DPM-Solver's authors cut cosine schedules off.
+const lambdaMin = -5.1
+
+// Defaults are the options to sample with where nothing else is said: x_0 is
+// clamped, spacing is trailing. Heun's step multiplies the slope at its end by
+// all of a step's sigma, which is wild at the start of trailing steps, so it
+// takes Karras' levels, which EDM made for it; and what works in sigma begins
+// where there is a little signal, unless the schedule is meant to have none.
+func Defaults(sampler string, c ScheduleConfig) SamplerOptions {
+	o := SamplerOptions{Clip: true, Spacing: Trailing}
+	if sampler == "heun" {
+		o.Spacing = Karras
+	}
+	if sampler != "ddpm" && sampler != "ddim" && !c.ZeroTerminalSNR {
+		o.LambdaMin = lambdaMin
+	}
+	return o
+}
+
 // samplers maps a name to its constructor; each sampler's file adds itself.
 var samplers = map[string]func(*process) (Sampler, error){}
 

@@ -74,7 +74,7 @@ pytorch-fid.`,
 	fl.IntVar(&f.batch, "batch", 32, "images at a time")
 	fl.StringVar(&f.sampler, "sampler", "ddim", fmt.Sprintf("one of %v", ddpm.SamplerNames()))
 	fl.IntVar(&f.steps, "sampling-steps", 0, "noise levels of a sample (0: all T for ddpm, 50 for the others)")
-	fl.StringVar(&f.spacing, "spacing", string(ddpm.Trailing), "which timesteps the sampler visits")
+	fl.StringVar(&f.spacing, "spacing", "", "which timesteps the sampler visits (default trailing, for heun karras)")
 	fl.Float64Var(&f.eta, "eta", 0, "ddim's noise: 0 is deterministic, 1 as noisy as ddpm")
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of noise, samples and lots")
 	fl.BoolVar(&f.raw, "raw-weights", false, "the weights themselves instead of their average (EMA)")
@@ -139,7 +139,11 @@ func (f *evalFlags) eval(c *cobra.Command, path string) error {
 	o := metrics.Options{
 		Metrics: names, Samples: f.n, Sampler: f.sampler, Seed: f.seed, Batch: f.batch, Mirror: cfg.Flip,
 		LossDraws: metrics.Buckets, BitsDraws: min(f.bits, (m.Schedule.T()-1)/metrics.Buckets*metrics.Buckets), Variance: f.variance, FeatureFile: f.features,
-		Sampling: ddpm.SamplerOptions{Steps: f.steps, Eta: f.eta, Clip: true, Spacing: ddpm.Spacing(f.spacing), Prediction: m.Prediction},
+		Sampling: ddpm.Defaults(f.sampler, m.Schedule.Config),
+	}
+	o.Sampling.Steps, o.Sampling.Eta, o.Sampling.Prediction = f.steps, f.eta, m.Prediction
+	if f.spacing != "" {
+		o.Sampling.Spacing = ddpm.Spacing(f.spacing)
 	}
 	if f.steps == 0 && f.sampler != "ddpm" {
 		o.Sampling.Steps = min(50, m.Schedule.T())

@@ -31,9 +31,6 @@ type requestFlags struct {
 	changed                  func(flag string) bool
 }
 
-// lambdaMin is what DPM-Solver's authors take.
-const lambdaMin = -5.1
-
 // spacings are what --spacing takes.
 var spacings = []string{string(ddpm.Leading), string(ddpm.Trailing), string(ddpm.Linspace), string(ddpm.Karras)}
 
@@ -41,9 +38,9 @@ func (f *requestFlags) flags(fl *pflag.FlagSet) {
 	fl.IntVarP(&f.n, "num", "n", 16, "images")
 	fl.StringVar(&f.sampler, "sampler", "ddim", fmt.Sprintf("one of %v", ddpm.SamplerNames()))
 	fl.IntVar(&f.steps, "sampling-steps", 0, "noise levels (0: all T for ddpm, 50 for the others); each costs one evaluation of the network, heun's two")
-	fl.StringVar(&f.spacing, "spacing", string(ddpm.Trailing), "of the noise levels: "+strings.Join(spacings, ", "))
+	fl.StringVar(&f.spacing, "spacing", "", "of the noise levels: "+strings.Join(spacings, ", ")+" (default trailing, for heun karras)")
 	fl.IntVar(&f.offset, "steps-offset", 0, "added to the timesteps of leading spacing")
-	fl.Float64Var(&f.lambdaMin, "lambda-min", lambdaMin, "leave out timesteps of less log(a/b), which a cosine schedule has many of; 0: none; not for ddpm and ddim")
+	fl.Float64Var(&f.lambdaMin, "lambda-min", -5.1, "leave out timesteps of less log(a/b), which a cosine schedule has many of; 0: none; not for ddpm and ddim")
 	fl.Float64Var(&f.eta, "eta", 0, "ddim's noise: 0 is deterministic, 1 as noisy as ddpm")
 	fl.StringVar(&f.variance, "variance", ddpm.FixedSmall, "ddpm's noise: fixed_small or fixed_large")
 	fl.IntVar(&f.order, "order", 2, "unipc's: 1 to 3")
@@ -109,29 +106,26 @@ func (f *requestFlags) check() error {
 
 // request is what the flags ask of a model.
 func (f *requestFlags) request(ctx context.Context, t *model.Trained) (r model.Request, err error) {
-	o := ddpm.SamplerOptions{Clip: true}
+	o := ddpm.Defaults(f.sampler, t.Schedule.Config)
 	if s := t.Scheduler; s != nil {
 		// A folder of diffusers says how it wants to be sampled; ddpm's thousand steps are for those who ask for them.
 		o = s.Options
 		if !f.changed("sampler") && s.Sampler != "ddpm" {
 			f.sampler = s.Sampler
 		} else if f.sampler != s.Sampler { // the rest is another sampler's
-			o = ddpm.SamplerOptions{Clip: o.Clip, ClipRange: o.ClipRange, Thresholding: o.Thresholding, ThresholdRatio: o.ThresholdRatio, ThresholdMax: o.ThresholdMax}
+			own := ddpm.Defaults(f.sampler, t.Schedule.Config)
+			o = ddpm.SamplerOptions{Spacing: own.Spacing, LambdaMin: own.LambdaMin, Clip: o.Clip, ClipRange: o.ClipRange, Thresholding: o.Thresholding, ThresholdRatio: o.ThresholdRatio, ThresholdMax: o.ThresholdMax}
 		}
 	}
-	if o.Spacing == "" || f.changed("spacing") {
+	if f.changed("spacing") {
 		o.Spacing = ddpm.Spacing(f.spacing)
 	}
 	o.Prediction, o.Steps, o.Eta = t.Prediction, f.steps, f.eta
 	if f.steps == 0 && f.sampler != "ddpm" {
 		o.Steps = min(50, t.Schedule.T())
 	}
-	switch {
-	case f.sampler == "ddpm" || f.sampler == "ddim":
-	case f.changed("lambda-min"):
+	if f.changed("lambda-min") {
 		o.LambdaMin = f.lambdaMin
-	case t.Scheduler == nil && !t.Schedule.Config.ZeroTerminalSNR: // that schedule means its last timestep
-		o.LambdaMin = lambdaMin
 	}
 	if f.changed("steps-offset") {
 		o.StepsOffset = f.offset

@@ -188,5 +188,7 @@ func (t *Trainer) Do(c run.Command) error {
 
 // sampler is what previews are made with.
 func (t *Trainer) sampler() ddpm.SamplerOptions {
-	return ddpm.SamplerOptions{Steps: t.Config.Preview.Steps, Prediction: t.Config.Prediction, Clip: true, Spacing: ddpm.Trailing}
+	o := ddpm.Defaults(t.Config.Preview.Sampler, t.Config.Schedule)
+	o.Steps, o.Prediction = t.Config.Preview.Steps, t.Config.Prediction
+	return o
 }
