@@ -39,6 +39,11 @@ type (
 		P     float32
 		First uint32
 	}
+	// Pool takes K x K pixels every Stride pixels: their maximum, or their mean. Pad pixels around the image are nothing.
+	Pool struct {
+		K, Stride, Pad int
+		Max            bool
+	}
 	// PowerEMA is an average of the weights whose memory grows with the run: t^Gamma is the weight of what was there at step t.
 	PowerEMA struct{ Gamma float32 }
 	// Likelihood says what a network's output says of a value; see the op nll.

@@ -133,6 +133,9 @@ func fingerprint(t *model.Trained) string {
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
+// TrainingName begins what held-out images are called where there are none.
+const TrainingName = "training images"
+
 // Spread picks n pictures evenly by index.
 func Spread(m Images, n int) Images {
 	if n >= m.N {
