@@ -44,6 +44,8 @@ type (
 		K, Stride, Pad int
 		Max            bool
 	}
+	// Augment changes images, each transformation with probability P.
+	Augment struct{ P float32 }
 	// PowerEMA is an average of the weights whose memory grows with the run: t^Gamma is the weight of what was there at step t.
 	PowerEMA struct{ Gamma float32 }
 	// Likelihood says what a network's output says of a value; see the op nll.

@@ -55,6 +55,8 @@ const (
 
 	StreamEval      uint32 = 10 // timesteps, places and lots of an evaluation
 	StreamEvalNoise uint32 = 11 // its noise and directions
+
+	StreamAugment uint32 = 12 // what happens to the image of a training sample
 )
 
 // Key is Philox's key for a seed and a stream: the low half of the seed, and

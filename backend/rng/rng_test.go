@@ -30,7 +30,7 @@ func TestPhiloxKnownAnswers(t *testing.T) {
 func TestStreamsAndCountersDiffer(t *testing.T) {
 	seen := map[[4]uint32]string{}
 	for _, seed := range []uint64{0, 1, 1 << 32} {
-		for stream := StreamTimestep; stream <= StreamEvalNoise; stream++ {
+		for stream := StreamTimestep; stream <= StreamAugment; stream++ {
 			for _, c := range [][2]uint32{{0, 0}, {1, 0}, {0, 1}} {
 				for _, step := range []uint64{0, 1, 1 << 32} {
 					name := fmt.Sprint(seed, stream, c, step)

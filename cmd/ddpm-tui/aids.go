@@ -12,20 +12,20 @@ import (
 
 // aidFlags are the flags of train that make a new run's configuration other than its preset's, besides the plainest.
 type aidFlags struct {
-	lr, floor, decay, dropout, minSNR float64
-	course, lengths                   string
-	warmup, accumulate, crop, holdout int
-	snapshots                         int64
-	flip, rawPreview                  bool
-	evalEvery                         int64
-	evalSamples, earlyStop            int
-	initFrom                          string
-	tensorboard, csv                  bool
+	lr, floor, decay, dropout, minSNR, augment float64
+	course, lengths                            string
+	warmup, accumulate, crop, holdout          int
+	snapshots                                  int64
+	flip, rawPreview                           bool
+	evalEvery                                  int64
+	evalSamples, earlyStop                     int
+	initFrom                                   string
+	tensorboard, csv                           bool
 }
 
 // aidNames are their names: a run that exists keeps its configuration.
 var aidNames = []string{
-	"lr", "lr-schedule", "lr-floor", "warmup", "weight-decay", "dropout", "min-snr", "accumulate", "flip", "crop", "holdout", "ema-lengths",
+	"lr", "lr-schedule", "lr-floor", "warmup", "weight-decay", "dropout", "min-snr", "accumulate", "flip", "crop", "augment", "holdout", "ema-lengths",
 	"ema-snapshots", "raw-previews", "eval-every", "eval-samples", "early-stop", "init-from", "tensorboard", "csv",
 }
 
@@ -40,6 +40,7 @@ func (f *aidFlags) flags(fl *pflag.FlagSet) {
 	fl.IntVar(&f.accumulate, "accumulate", 0, "compute a step's batch in so many parts, one after the other, in less memory")
 	fl.BoolVar(&f.flip, "flip", false, "mirror half of the images")
 	fl.IntVar(&f.crop, "crop", 0, "shift the images by up to so many pixels")
+	fl.Float64Var(&f.augment, "augment", 0, "probability with which each image is mirrored, turned, shifted, made brighter, given contrast, as ADA does; samples show a little of it")
 	fl.IntVar(&f.holdout, "holdout", 0, "images that are never trained on, for the loss and bits/dim of eval")
 	fl.StringVar(&f.lengths, "ema-lengths", "", "further averages, by relative width, such as 0.05,0.10 (see ddpm-tui ema)")
 	fl.Int64Var(&f.snapshots, "ema-snapshots", 0, "steps between two snapshots of the further averages")
@@ -70,6 +71,7 @@ func (f *aidFlags) change(cfg *train.Config, changed func(string) bool) error {
 		"accumulate":    func() { cfg.Accumulate = f.accumulate },
 		"flip":          func() { cfg.Flip = f.flip },
 		"crop":          func() { cfg.Crop = f.crop },
+		"augment":       func() { cfg.Augment = f.augment },
 		"holdout":       func() { cfg.Holdout = f.holdout },
 		"ema-snapshots": func() { cfg.EMA.SnapshotSteps = f.snapshots },
 		"raw-previews":  func() { cfg.Preview.Raw = f.rawPreview },

@@ -21,6 +21,7 @@ func aids() map[string]func(c *Config) {
 		"linear":       func(c *Config) { c.Optimizer.Course, c.Steps = "linear", 8 },
 		"dropout":      func(c *Config) { c.UNet.Dropout = 0.2 },
 		"crop":         func(c *Config) { c.Crop = 2 },
+		"augment":      func(c *Config) { c.Augment = 0.5 },
 		"averages":     func(c *Config) { c.EMA.Lengths = []float64{0.05, 0.1} },
 	}
 	each := maps.Clone(list)

@@ -24,6 +24,7 @@ type Config struct {
 	Data       string              `json:"data"`              // "" is the embedded avatars
 	Flip       bool                `json:"flip"`              // mirror half of the images
 	Crop       int                 `json:"crop,omitempty"`    // shift the images by up to so many pixels
+	Augment    float64             `json:"augment,omitempty"` // probability of each of ADA's transformations that graph.Augment has
 	Holdout    int                 `json:"holdout,omitempty"` // images that are never trained on, evenly spaced by index
 	UNet       *nn.UNetConfig      `json:"unet"`
 	Schedule   ddpm.ScheduleConfig `json:"schedule"`
@@ -154,6 +155,7 @@ func (c *Config) Validate() error {
 		{"ema.power", c.EMA.Power, 0.01, 10},
 		{"ema.snapshot_steps", float64(c.EMA.SnapshotSteps), 0, 1e12},
 		{"crop", float64(c.Crop), 0, float64(c.UNet.SampleSize - 1)},
+		{"augment", c.Augment, 0, 1},
 		{"holdout", float64(c.Holdout), 0, 1e9},
 		{"min_snr", c.MinSNR, 0, 1e9},
 		{"batch", float64(c.Batch), 1, 1 << 20},

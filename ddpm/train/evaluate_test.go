@@ -191,8 +191,8 @@ func TestReconstruct(t *testing.T) {
 }
 
 func TestBeside(t *testing.T) {
-	got := beside([]float32{1, 2, 3}, []float32{4, 5, 6}, 1, 2)
-	if want := []float32{1, 2, 4, 5, 3, -1, 6, -1}; !slices.Equal(got, want) {
+	got := beside([]float32{1, 2, 3, 4}, []float32{5, 6, 7, 8}, 2)
+	if want := []float32{1, 2, 5, 6, 3, 4, 7, 8}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -55,7 +55,7 @@ func (t *Trainer) preview(ctx context.Context) error {
 		}
 		return err
 	}
-	caption := fmt.Sprintf("EMA samples, step %d", t.Step.Done)
+	across, caption := cols, fmt.Sprintf("EMA samples, step %d", t.Step.Done)
 	if t.Step.Raw != nil {
 		raw, err := t.Step.Raw.Sample(ctx, t.Step.Schedule, model.Request{Sampler: p.Sampler, Options: t.sampler(), N: p.Images, Seed: t.Config.Seed})
 		if err != nil {
@@ -64,10 +64,10 @@ func (t *Trainer) preview(ctx context.Context) error {
 			}
 			return err
 		}
-		x, cols = beside(x, raw, per, cols), 2*cols
-		caption = fmt.Sprintf("EMA samples left, of the raw weights right, step %d", t.Step.Done)
+		x, across = beside(x, raw, per), 2*cols // the tiles of the grid are pairs
+		caption = fmt.Sprintf("EMA | raw samples, step %d", t.Step.Done)
 	}
-	grid := model.Grid(x, len(x)/per, c.SampleSize, c.InChannels, cols)
+	grid := model.Grid(x, len(x)/per, c.SampleSize, c.InChannels, across)
 	line := model.Grid(strip, len(strip)/per, c.SampleSize, c.InChannels, len(strip)/per)
 	t.frame("samples", grid, rows, cols, caption)
 	t.frame("trajectory", line, 1, len(strip)/per, "x_t from noise to image")
@@ -81,18 +81,11 @@ func (t *Trainer) preview(ctx context.Context) error {
 	return nil
 }
 
-// beside puts two grids of cols columns side by side: images of per values, in one list whose grid has twice the columns. What a row lacks
-// is black.
-func beside(left, right []float32, per, cols int) []float32 {
-	var out []float32
-	for at := 0; at < len(left); at += cols * per {
-		for _, side := range [][]float32{left, right} {
-			row := side[at:min(at+cols*per, len(side))]
-			out = append(out, row...)
-			for range cols*per - len(row) {
-				out = append(out, -1)
-			}
-		}
+// beside puts images of per values in pairs: each of left with its counterpart at its right.
+func beside(left, right []float32, per int) []float32 {
+	out := make([]float32, 0, 2*len(left))
+	for at := 0; at < len(left); at += per {
+		out = append(append(out, left[at:at+per]...), right[at:at+per]...)
 	}
 	return out
 }

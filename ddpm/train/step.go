@@ -108,6 +108,9 @@ func buildMicro(g *graph.Graph, c *Config, params *nn.Params, images, B, i int) 
 	g.Scope("batch", func() {
 		index := g.BatchIndices(control, B, c.Batch, images)
 		x0 = g.BatchImages(state(bufImages, graph.U8(images, S, S, C)), index, control, c.Flip, c.Crop)
+		if c.Augment > 0 {
+			x0 = g.Augment(x0, control, float32(c.Augment))
+		}
 		class, drop = buildLabels(g, c, control, index, B, images)
 	})
 	if c.masked() {
