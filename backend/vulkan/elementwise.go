@@ -34,6 +34,14 @@ func init() {
 			shader: "channels", groups: c.each(n), spec: []int{a.To - a.From, c.in[0].Shape[3], a.From}, args: u32s(n), bufs: []tensor{c.in[0], c.out[0]},
 		})
 	}}
+	ops["relu"] = flat("relu")
+	ops["pool"] = op{emit: func(c *call) {
+		a, x, y, n := c.step.Attrs.(backend.Pool), c.in[0].Shape, c.out[0].Shape, c.out[0].elems()
+		c.run(launch{
+			shader: "pool", groups: c.each(n), spec: []int{x[1], x[2], x[3], y[1], y[2], a.K, a.Stride, a.Pad, flag(a.Max)}, args: u32s(n),
+			bufs: []tensor{c.in[0], c.out[0]},
+		})
+	}}
 	ops["upsample"] = resample("upsample")
 	ops["downsample"] = resample("downsample")
 }

@@ -53,6 +53,13 @@ func init() {
 			args: []uint32{uint32(n), f32(a.P), f32(float32(1 / (1 - float64(a.P)))), a.First}, bufs: []tensor{c.in[1], c.in[0], c.out[0]},
 		})
 	}}
+	ops["augment"] = op{emit: func(c *call) {
+		x, n := c.in[0].Shape, c.out[0].elems()
+		c.run(launch{
+			shader: "augment", groups: c.each(n), spec: []int{x[1], x[3]}, args: []uint32{uint32(n), f32(c.step.Attrs.(backend.Augment).P)},
+			bufs: []tensor{c.in[1], c.in[0], c.out[0]},
+		})
+	}}
 	ops["ema_power"] = op{emit: func(c *call) {
 		n := c.out[0].elems()
 		c.run(launch{

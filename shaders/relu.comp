@@ -1,0 +1,6 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// y = max(x, 0), n elements.
+#include "common.glsl"
+READ(0, x) WRITE(1, y)
+void main() { EACH(i, push.arg[0]) y(i, max(x(i), 0.0)); }
