@@ -3,6 +3,7 @@
 package main
 
 import (
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ func TestPlain(t *testing.T) {
 	dir := t.TempDir()
 	term := open(t, dir, true, "train", pictures(), "--preset", "tiny", "--run", "r", "--steps", "100000", "--threads", "1", "--plain")
 	term.heard("type a letter and Enter", "state: running", "loss")
+	underway(t, filepath.Join(dir, "r"))
 	term.press("p\n")
 	term.heard("state: paused")
 	term.press("p\ns\n")
