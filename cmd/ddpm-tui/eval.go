@@ -33,6 +33,7 @@ type evalFlags struct {
 	eta                                 float64
 	seed                                uint64
 	raw, json, restart                  bool
+	ranks                               ranks
 	exact                               *bool
 }
 
@@ -81,8 +82,11 @@ pytorch-fid.`,
 	fl.BoolVar(&f.restart, "restart", false, "forget what earlier evaluations of this run kept")
 	fl.BoolVar(&f.json, "json", false, "one JSON object a line")
 	f.on.flags(fl)
+	f.ranks.flags(fl)
 	f.exact = exactFlag(c)
-	c.RunE = func(c *cobra.Command, a []string) error { return f.eval(c, a[0]) }
+	c.RunE = func(c *cobra.Command, a []string) error {
+		return f.ranks.together(c, func() error { return f.eval(c, a[0]) })
+	}
 	return c
 }
 
@@ -120,7 +124,7 @@ func (f *evalFlags) eval(c *cobra.Command, path string) error {
 	if err := folder.ReadConfig(cfg); err != nil {
 		return err
 	}
-	if f.restart {
+	if f.restart && f.ranks.Rank() == 0 {
 		if err := os.RemoveAll(folder.Path(evalDir)); err != nil {
 			return err
 		}
@@ -154,7 +158,11 @@ func (f *evalFlags) eval(c *cobra.Command, path string) error {
 	if err := f.images(c, cfg, m, &o); err != nil {
 		return err
 	}
-	b, note, err := f.on.open(*f.exact || cfg.Exact)
+	if err := f.ranks.same(map[string]any{"metrics": names, "weights": sumOf(m.Weights), "samples": o.Samples, "sampler": o.Sampler, "sampling": o.Sampling, "seed": o.Seed}); err != nil {
+		return err
+	}
+	on := f.ranks.compute(f.on)
+	b, note, err := on.open(*f.exact || cfg.Exact)
 	if err != nil {
 		return err
 	}
@@ -175,7 +183,12 @@ func (f *evalFlags) eval(c *cobra.Command, path string) error {
 		}
 		return show(r)
 	}
-	w := &metrics.Work{Dir: folder.Path(evalDir), OnProgress: f.progress(c.OutOrStdout(), c.ErrOrStderr())}
+	w := &metrics.Work{Dir: folder.Path(evalDir), OnProgress: f.progress(c.OutOrStdout(), c.ErrOrStderr()), Comm: f.ranks}
+	if f.ranks.Rank() != 0 { // rank 0 has the folder, and says what comes of it
+		o.OnPicture = func(string, *image.RGBA) (string, error) { return "", nil }
+		o.OnResult = func(run.Eval) error { return nil }
+		return metrics.Evaluate(c.Context(), b, m, &metrics.Work{Comm: f.ranks}, o)
+	}
 	if !f.json {
 		fmt.Fprintf(c.OutOrStdout(), "evaluating %s (step %d), %d training images, %s\n", m.Path, m.Step, o.Training.N, heldCount(o))
 	}

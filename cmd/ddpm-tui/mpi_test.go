@@ -4,11 +4,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -208,5 +211,21 @@ func TestMPISample(t *testing.T) {
 	}
 	if !bytes.Equal(read(t, dir, "alone.png"), read(t, dir, "together.png")) {
 		t.Error("three ranks make other images than one process")
+	}
+
+	// And they find the same of the model.
+	eval := []string{"eval", "r", "-n", "20", "--held", "16", "--bits-steps", "20", "--sampling-steps", "2", "--metrics", "loss,bits,swd", "--threads", "1", "--json", "--restart"}
+	results := func(text string) (list []string) {
+		for line := range strings.Lines(text) {
+			var r run.Eval
+			if json.Unmarshal([]byte(line), &r) == nil && r.Metric != "" {
+				list = append(list, fmt.Sprint(r.Metric, r.Value, r.Err, r.Parts))
+			}
+		}
+		return list
+	}
+	want := results(must(t, dir, eval...))
+	if r = finish(t, mpirun(t, dir, 2, eval...)); r.code != 0 || len(want) != 3 || !slices.Equal(results(r.stdout), want) {
+		t.Errorf("exit code %d: two ranks find %v, one process %v\n%s", r.code, results(r.stdout), want, r.stderr)
 	}
 }

@@ -72,12 +72,18 @@ func parseShard(s string) (index, count int, err error) {
 	return index, count, nil
 }
 
+// sumOf names numbers.
+func sumOf(v []float32) string {
+	h := sha256.New()
+	_ = binary.Write(h, binary.LittleEndian, v) // a hash takes all
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
 // jobOf names a model and what is asked of it: parts of the same job fit together.
 func jobOf(t *model.Trained, r model.Request) (string, error) {
 	h := sha256.New()
-	_ = binary.Write(h, binary.LittleEndian, t.Weights) // a hash takes all
 	err := json.NewEncoder(h).Encode([]any{
-		t.UNet, t.Schedule.Betas, r.Sampler, r.Options, r.N, r.Seed, r.First, r.Labels, r.Guidance, r.NullLabel, r.Toward, r.From, r.Inpaint,
+		sumOf(t.Weights), t.UNet, t.Schedule.Betas, r.Sampler, r.Options, r.N, r.Seed, r.First, r.Labels, r.Guidance, r.NullLabel, r.Toward, r.From, r.Inpaint,
 	})
 	return hex.EncodeToString(h.Sum(nil)[:8]), err
 }

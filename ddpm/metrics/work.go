@@ -21,12 +21,14 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/nn/durable"
 )
 
 // A Work keeps finished chunks and says how far it is.
 type Work struct {
-	Dir        string // where chunks lie; "" keeps nothing
+	Dir        string    // where chunks lie; "" keeps nothing. Of ranks only the first has it
+	Comm       dist.Comm // the ranks that share the chunks, nil for one process alone
 	OnProgress func(Progress)
 }
 
@@ -79,6 +81,9 @@ func chunks(ctx context.Context, w *Work, t task, compute func(i int, before []f
 	}
 	p.Done = float64(p.Kept)
 	w.say(p)
+	if w.Comm != nil && w.Comm.Size() > 1 {
+		return together(ctx, w, t, dir, all, first, p, compute)
+	}
 	start := time.Now()
 	for i := first; i < t.n; i++ {
 		if all[i] != nil {
