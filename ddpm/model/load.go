@@ -30,18 +30,36 @@ func Load(path string, raw bool) (t *Trained, warnings []string, err error) {
 	if !run.IsRun(path) && IsDiffusers(path) {
 		return LoadDiffusers(path)
 	}
+	t, isLab, warnings, err := load(path, raw)
+	if err == nil && isLab {
+		return nil, warnings, fmt.Errorf("%s holds a network of the lab, which is no diffusion model by itself: see ddpm-tui lab", path)
+	}
+	return t, warnings, err
+}
+
+// LoadLab reads the average of the weights of a run of the lab.
+func LoadLab(path string) (*Trained, error) {
+	t, isLab, _, err := load(path, false)
+	if err == nil && !isLab {
+		err = fmt.Errorf("%s holds no network of the lab", path)
+	}
+	return t, err
+}
+
+func load(path string, raw bool) (t *Trained, isLab bool, warnings []string, err error) {
 	s, warnings, err := run.LoadPath(path)
 	if err != nil {
-		return nil, warnings, err
+		return nil, false, warnings, err
 	}
 	t = &Trained{Step: s.State.Step, Path: s.Path}
 	if t.UNet, err = nn.ParseConfig(s.State.UNet); err != nil {
-		return nil, warnings, fmt.Errorf("%s: state.json: unet: %w", s.Path, err)
+		return nil, false, warnings, fmt.Errorf("%s: state.json: unet: %w", s.Path, err)
 	}
 	var sch ddpm.ScheduleConfig
 	var config struct {
 		Prediction ddpm.Prediction `json:"prediction"`
 		Classes    []string        `json:"classes"`
+		Lab        json.RawMessage `json:"lab"`
 	}
 	for _, v := range []struct {
 		name string
@@ -49,22 +67,22 @@ func Load(path string, raw bool) (t *Trained, warnings []string, err error) {
 		to   any
 	}{{"schedule", s.State.Schedule, &sch}, {"config", s.State.Config, &config}} {
 		if err := json.Unmarshal(v.raw, v.to); err != nil {
-			return nil, warnings, fmt.Errorf("%s: state.json: %s: %w", s.Path, v.name, err)
+			return nil, false, warnings, fmt.Errorf("%s: state.json: %s: %w", s.Path, v.name, err)
 		}
 	}
 	if t.Schedule, err = ddpm.NewSchedule(sch); err != nil {
-		return nil, warnings, fmt.Errorf("%s: %w", s.Path, err)
+		return nil, false, warnings, fmt.Errorf("%s: %w", s.Path, err)
 	}
 	t.Prediction, t.Classes = config.Prediction, config.Classes
 	if t.Params, err = nn.UNetParams(t.UNet); err != nil {
-		return nil, warnings, err
+		return nil, false, warnings, err
 	}
 	tensors, name := s.EMA, "ema.safetensors"
 	if raw || len(s.EMA) == 0 {
 		tensors, name = s.Model, "model.safetensors"
 	}
 	t.Weights, err = Flatten(t.Params, s.Path+"/"+name, tensors)
-	return t, warnings, err
+	return t, len(config.Lab) > 0, warnings, err
 }
 
 // Flatten lays tensors of diffusers' names out in the flat order of the parameters; path is for errors.

@@ -14,6 +14,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend/rng"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/data"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/lab"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 )
 
 // newLab is a lab with little networks in a folder of its own.
@@ -176,6 +177,9 @@ func TestDenoise(t *testing.T) {
 	}
 	if o := r.Oracle; math.Abs(o.Variance-o.Expected) > 4*o.SE || math.Abs(o.Mean-0.3) > 0.03 {
 		t.Errorf("the oracle: %+v", o)
+	}
+	if _, _, err := model.Load(filepath.Join(l.Runs, "lab-noise-16-cosine-40"), false); err == nil || !strings.Contains(err.Error(), "ddpm-tui lab") {
+		t.Errorf("a network of the lab is loaded as a diffusion model: %v", err)
 	}
 	before, err := os.ReadFile(filepath.Join(l.Runs, "lab-noise-16-cosine-40", "events.jsonl"))
 	if err != nil {

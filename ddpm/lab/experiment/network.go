@@ -141,7 +141,7 @@ func (j *job) network(ctx context.Context, t *lab.Task) (*trained, *data.Set, er
 	if err := j.train(ctx, dir, t, set); err != nil {
 		return nil, nil, err
 	}
-	m, _, err := model.Load(dir, false)
+	m, err := model.LoadLab(dir)
 	if err != nil {
 		return nil, nil, err
 	}
