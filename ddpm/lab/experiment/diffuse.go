@@ -18,7 +18,10 @@ var denoise = &Experiment{
 		"One evaluation of the network a step, whatever the size of the image.",
 	},
 	Knobs: []Knob{KnobT, KnobSchedule, KnobSeed}, Trains: true,
-	adjust: func(p *Params) { p.Head = lab.Noise },
+	adjust: func(p *Params) {
+		p.Head = lab.Noise
+		def(&p.Steps, 6000) // at the noisy end only a good predictor is better than none
+	},
 }
 
 func init() { denoise.run = runDenoise }

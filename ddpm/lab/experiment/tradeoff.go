@@ -77,7 +77,7 @@ func runTradeoff(ctx context.Context, j *job) (any, error) {
 	for s := 4; s < T; s *= 2 {
 		counts = append(counts, s)
 	}
-	tune := set.Pixels[:64*n.D()]
+	tune := set.Pixels[:min(16, set.N)*n.D()] // one number a step is tuned: a few images are enough
 	for _, s := range append(counts, T) {
 		b, err := noise.net.Bound(ctx, images, tune, s, j.p.Seed, j.phase(fmt.Sprintf("diffusion in %d steps", s)))
 		if err != nil {
