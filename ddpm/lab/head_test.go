@@ -58,7 +58,7 @@ func TestHeads(t *testing.T) {
 	}
 }
 
-// Every mask shows the beginning of some order and hides what Hidden says, from little to everything.
+// Every mask hides what it says, from little to everything, and many know a pixel in part.
 func TestBank(t *testing.T) {
 	const n, side, C = 256, 8, 3
 	b := NewBank(n, side, C, 5)
@@ -74,9 +74,6 @@ func TestBank(t *testing.T) {
 					hidden++
 				case 255:
 					known++
-					if c > 0 && b.Masks[j*per+p*C+c-1] == 0 {
-						t.Fatalf("mask %d: a channel is known before the one in front of it", j)
-					}
 				default:
 					t.Fatalf("mask %d holds %d", j, b.Masks[j*per+p*C+c])
 				}
@@ -89,7 +86,7 @@ func TestBank(t *testing.T) {
 			t.Errorf("mask %d hides %d values, it says %d", j, hidden, b.Hidden[j])
 		}
 	}
-	if b.Hidden[n-1] != per || halves == 0 || halves > n {
+	if b.Hidden[n-1] != per || halves < n {
 		t.Errorf("the last mask hides %d of %d, and %d pixels are known in part", b.Hidden[n-1], per, halves)
 	}
 	if one := NewBank(1, side, C, 5); one.Hidden[0] != per {

@@ -15,7 +15,7 @@ type Bank struct {
 
 // NewBank makes n masks for images of side x side pixels and C channels. How much they hide is spread evenly, which makes the mean
 // loss over them the bits a value of an image drawn value by value (Hoogeboom et al. 2021, eq. 4). What they show is what is known at
-// some time in some order: four in ten show random pixels, four the beginning of a row of blocks of 1, 2, 4 or 8 pixels a side, two of
+// some time in some order: two in ten show random pixels, two random values, four the beginning of a row of blocks of 1, 2, 4 or 8 pixels a side, two of
 // a lattice. In half of them the last pixel is known only in part, which is what drawing one value at a time meets. One in sixteen
 // hides all. n = 1 is that mask alone.
 func NewBank(n, side, C int, seed uint64) *Bank {
@@ -42,18 +42,26 @@ func NewBank(n, side, C int, seed uint64) *Bank {
 		if hidden < per && word%2 == 0 {
 			hidden = (hidden + C - 1) / C * C // whole pixels
 		}
-		var order []int
+		var order []int // of pixels
 		switch kind := word / 2 % 10; {
-		case kind < 4:
+		case kind < 2:
 			order = shuffled(pixels, seed+uint64(j)+1)
+		case kind < 4: // single values, so that the channels of a pixel are learnt from each other
+			order = nil
 		case kind < 8 || nBlocks == len(orders):
 			order = orders[int(word/32)%nBlocks]
 		default:
 			order = orders[nBlocks+int(word/32)%(len(orders)-nBlocks)]
 		}
 		mask := b.Masks[j*per:][:per]
-		for i := range per - hidden {
-			mask[order[i/C]*C+i%C] = 255
+		if order == nil {
+			for _, v := range shuffled(per, seed+uint64(j)+1)[:per-hidden] {
+				mask[v] = 255
+			}
+		} else {
+			for i := range per - hidden {
+				mask[order[i/C]*C+i%C] = 255
+			}
 		}
 		b.Hidden[j] = hidden
 	}
