@@ -86,6 +86,9 @@ To sample only, there is no need to import: sample takes such folders directly.`
 	}
 	data := c.Flags().String("data", "", "images for training further (default: the embedded avatars)")
 	c.RunE = func(c *cobra.Command, a []string) error {
+		if run.IsRun(a[0]) {
+			return fmt.Errorf("%s is a run already: to go on with it, resume it or copy its folder", a[0])
+		}
 		if !model.IsDiffusers(a[0]) {
 			if _, err := os.Stat(a[0]); err != nil {
 				return err
