@@ -1,7 +1,8 @@
 #!/bin/sh
-# screenshots.sh BINARY [RUN]: takes the pictures of the README in a real xterm with sixel, on a display of its own.
-# RUN is a run folder to go on from and to sample (left out: a short one is trained first). Needs (Debian): xterm xvfb
-# imagemagick xdotool fonts-dejavu-core.
+# screenshots.sh BINARY [RUN]: takes the pictures of the README and of docs/terminal.md in a real xterm with sixel, on a display of its
+# own: the training screen at three sizes in sixel, half blocks and without colour, and the sampling screen. RUN is a run folder to go
+# on from (left out: a new one). SECONDS_TRAIN is how long it trains first. Needs (Debian): xterm xvfb imagemagick xdotool
+# fonts-dejavu-core.
 set -eu
 bin=$(readlink -f "$1")
 run=${2:-}
@@ -13,24 +14,29 @@ work=$(mktemp -d)
 mkdir -p "$out"
 Xvfb -displayfd 3 -screen 0 2200x1400x24 -nolisten tcp 3>"$work/display" 2>/dev/null &
 server=$!
-trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
+finish() {
+	"$bin" stop "$work/avatars32" >/dev/null 2>&1 || true
+	kill $server 2>/dev/null || true
+	rm -rf "$work"
+}
+trap finish EXIT
 while [ ! -s "$work/display" ]; do sleep 0.1; done
 DISPLAY=:$(cat "$work/display")
 export DISPLAY COLORTERM=truecolor
 
-if [ -z "$run" ]; then
-	run=$work/avatars32
-	"$bin" train --run "$run" --steps 300 --headless >/dev/null
-fi
+# One trainer for all pictures of the training screen, which only watch it.
+cd "$work"
+[ -z "$run" ] || cp -r "$run" avatars32
+"$bin" train --run avatars32 --steps 1000000 --headless >trainer.out 2>&1 &
+sleep "${SECONDS_TRAIN:-300}"
 
 # shoot NAME COLUMNSxROWS SECONDS KEYS COMMAND...: runs a command, waits, presses keys, takes the picture, closes.
 shoot() {
 	name=$1 size=$2 seconds=$3 keys=$4
 	shift 4
-	cp -r "$run" "$work/demo"
-	(cd "$work" && exec xterm -ti vt340 -tn xterm-256color -fa 'DejaVu Sans Mono' -fs 9 -bw 0 -b 4 -bg '#0f1115' -fg '#d8dee9' \
+	xterm -ti vt340 -tn xterm-256color -fa 'DejaVu Sans Mono' -fs 9 -bw 0 -b 4 -bg '#0f1115' -fg '#d8dee9' \
 		-xrm 'XTerm*numColorRegisters: 256' -xrm 'XTerm*maxGraphicSize: 2000x2000' -xrm 'XTerm*scrollBar: false' \
-		-geometry "$size" -e "$@") &
+		-xrm 'XTerm*allowSendEvents: true' -geometry "$size" -e "$@" &
 	term=$!
 	sleep "$seconds"
 	window=$(xdotool search --onlyvisible --class XTerm | head -1) # the display has no other
@@ -39,18 +45,17 @@ shoot() {
 		xdotool key --window "$window" "$k"
 		sleep 1
 	done
-	import -window "$window" "$out/$name.png"
+	import -window "$window" -colors 256 "PNG8:$out/$name.png"
 	kill $term 2>/dev/null || true
 	wait $term 2>/dev/null || true
-	"$bin" stop "$work/demo" >/dev/null 2>&1 || true # training outlives its screen
-	rm -rf "$work/demo"
 	echo "$out/$name.png"
 }
 
-more=1000000
-shoot training-120x40 120x40 "${SECONDS_TRAIN:-45}" "" "$bin" train --run demo --steps $more
-shoot training-80x24 80x24 20 "" "$bin" train --run demo --steps $more
-shoot training-200x60 200x60 "${SECONDS_TRAIN:-45}" "" "$bin" train --run demo --steps $more
-shoot training-no-color 120x40 20 "" env NO_COLOR=1 "$bin" train --run demo --steps $more
-shoot training-blocks 120x40 "${SECONDS_TRAIN:-45}" "" "$bin" train --run demo --steps $more --images blocks
-shoot sampling-120x40 120x40 8 "" "$bin" sample demo -n 16 --sampler ddpm --sampling-steps 250 -o grid.png
+wait=${SECONDS_SHOT:-5}
+for size in 80x24 120x40 200x60; do
+	shoot "training-$size" $size "$wait" "" "$bin" attach avatars32 --watch
+	shoot "training-$size-blocks" $size "$wait" "" "$bin" attach avatars32 --watch --images blocks
+	shoot "training-$size-no-color" $size "$wait" "" env NO_COLOR=1 "$bin" attach avatars32 --watch
+done
+"$bin" stop avatars32 >/dev/null
+shoot sampling-120x40 120x40 $((wait + 3)) "" "$bin" sample avatars32 -n 16 --sampler ddpm --sampling-steps 250 -o grid.png

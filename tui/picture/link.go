@@ -15,10 +15,11 @@ const DefaultBudget = 256 << 10
 const (
 	remoteRate = 96 << 10 // bytes a second, over a network
 	localRate  = 16 << 20
-	fastRate   = 4 << 20 // from here on pictures need not be made smaller
-	share      = 0.5     // of the link, for pictures: the rest is for text
-	spare      = 0.75    // of an interval: the next picture must not wait for this one
-	shortest   = 4 << 10 // bytes that may be on their way whatever the link
+	slowRate   = 64 << 10 // below, a terminal on this machine is at the end of a line that nobody told us of
+	fastRate   = 4 << 20  // from here on pictures need not be made smaller
+	share      = 0.5      // of the link, for pictures: the rest is for text
+	spare      = 0.75     // of an interval: the next picture must not wait for this one
+	shortest   = 4 << 10  // bytes that may be on their way whatever the link
 	oneGo      = time.Millisecond
 	queueTime  = 100 * time.Millisecond
 	patience   = 10 * time.Second // for an answer of a terminal that has answered before
@@ -31,6 +32,7 @@ const (
 // Its rate comes from the time between the answers to two probes that were written in one go, which no length of the line is part of:
 // each burst of pictures has a probe before it and some behind its parts.
 type Link struct {
+	remote   bool
 	budget   float64 // bytes a second for pictures; 0 is no limit
 	rate     float64 // bytes a second, as measured
 	rtt      time.Duration
@@ -49,7 +51,7 @@ type probe struct {
 // NewLink is the link of a terminal on this machine, or over a network, where pictures take no more than budget bytes a second (0: no
 // limit).
 func NewLink(remote bool, budget int) *Link {
-	l := &Link{rate: localRate}
+	l := &Link{rate: localRate, remote: remote}
 	if remote {
 		l.rate, l.budget = remoteRate, float64(budget)
 	}
@@ -95,7 +97,7 @@ func (l *Link) acknowledge(now time.Time) bool {
 		seen := float64(p.bytes) / apart.Seconds()
 		// A slow line shows at once; a fast answer may be two that came together.
 		l.rate = min((l.rate+seen)/2, 2*l.rate)
-		if seen < l.rate/2 {
+		if seen < l.rate/2 && l.remote { // on this machine it is the machine that was busy
 			l.rate = seen * 1.5
 		}
 	}
@@ -142,7 +144,7 @@ func (l *Link) quiet(now time.Time) bool {
 // pictures is how many bytes a second pictures may take; 0 is no limit.
 func (l *Link) pictures() float64 {
 	r := l.rate * share
-	if l.rate >= fastRate {
+	if l.rate >= fastRate || !l.remote && l.rate > slowRate {
 		r = 0
 	}
 	if l.budget > 0 && (r == 0 || l.budget < r) {
