@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/ddpm-tui
 VERSION_STATICCHECK := v0.8.2
 
-.PHONY: run build test mpi test-mpi race torture nasty lint cross generate bench figures screenshots
+.PHONY: run build test cgocheck bench-gpu mpi test-mpi race torture nasty lint cross generate bench figures screenshots
 
 run: build            ## train on the embedded avatars and watch
 	./$(BIN) train
@@ -29,6 +29,12 @@ torture:              ## 200 kills of a trainer, each compared with a run that w
 
 nasty:                ## what the loader does with each of 80 hostile files, into docs/hostile-images.md, and its peak memory (needs ../shared/data; as root)
 	DDPM_UPDATE=1 $(GO) test ./ddpm/data -run '^TestNasty$$' -count 1 -v
+
+cgocheck:             ## the Vulkan backend with every pointer that goes to C checked
+	GOEXPERIMENT=cgocheck2 $(GO) test ./backend/vulkan -run 'Sixty|Replay|Timings|SmallBlocks|PipelineCache|Lost' -count 1
+
+bench-gpu: build      ## the Vulkan device: conformance, then every operation, training steps and forward passes beside PyTorch on the same GPU
+	sh docs/bench-gpu.sh ./$(BIN)
 
 lint:                 ## gofmt, vet, staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi

@@ -206,6 +206,9 @@ func (b *Backend) NewBuffer(bytes int) (backend.Buffer, error) {
 	if bytes < 0 {
 		return nil, fmt.Errorf("vulkan: a buffer of %d bytes", bytes)
 	}
+	if int64(bytes) > b.Memory {
+		return nil, check(fmt.Sprintf("%d MiB of memory on %s, which has %d", bytes/mib, b.Name, b.Memory/mib), vk.ErrorOutOfDeviceMemory)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f := &buffer{b: b, size: bytes}
