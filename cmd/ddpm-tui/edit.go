@@ -53,7 +53,7 @@ func newEdit() *cobra.Command {
 	var f editFlags
 	c := &cobra.Command{
 		Use: "edit RUN", Short: "Change learning rate, average or previews of a run while it trains", Args: args(1, 1),
-		Long: `Change the learning rate, the decay of the average, or the time between previews of a run while it trains. The change takes effect
+		Long: `Change learning rate, the decay of the average, or the time between previews of a run while it trains. The change takes effect
 between two steps and is written to the run's log with its step, so that a run that is resumed from before it changes at the same step
 again, and its result stays the same.
 

@@ -26,7 +26,7 @@ func loadModel(c *cobra.Command, path string, raw bool) (*model.Trained, error) 
 func newExport() *cobra.Command {
 	c := &cobra.Command{
 		Use: "export RUN|CHECKPOINT DIR", Short: "Write a model as a folder that diffusers opens", Args: args(2, 2),
-		Long: `Write a trained model as a folder that DDPMPipeline.from_pretrained of Hugging Face's diffusers opens: model_index.json,
+		Long: `Write a model as a folder that DDPMPipeline.from_pretrained of Hugging Face's diffusers opens: model_index.json,
 unet/config.json, unet/diffusion_pytorch_model.safetensors and scheduler/scheduler_config.json. The weights are their average (EMA).
 
 With --vectors N there are also N inputs and this program's outputs for them in unet/vectors.io.safetensors (x, timestep, y, and
@@ -80,8 +80,8 @@ UNet2DModel of pixels, its weights in F32, F16 or BF16, in one file or in shards
 know is an error that names it. The run can be sampled, exported, and trained further with resume.
 
 To sample only, there is no need to import: sample takes such folders directly.`,
-		Example: `  ddpm-tui sample ddpm-cifar10-32
-  ddpm-tui import ddpm-cifar10-32 runs/cifar10 --data cifar-10-batches-bin
+		Example: `  ddpm-tui import ddpm-cifar10-32 runs/cifar10 --data cifar-10-batches-bin
+  ddpm-tui sample ddpm-cifar10-32
   ddpm-tui resume runs/cifar10 --steps 1000`,
 	}
 	data := c.Flags().String("data", "", "images for training further (default: the embedded avatars)")
