@@ -98,10 +98,10 @@ func (e *ranksShortError) Error() string { return e.text }
 // Fault implements what run.FaultOf looks for.
 func (e *ranksShortError) Fault() *run.Fault { return &run.FaultMemory }
 
-// spread gives rank 0's state to all ranks.
+// spread gives rank 0's state to all ranks: a checkpoint's, or that of weights that a new run begins with.
 func (t team) spread(s *Step) error {
 	done := s.Done
-	if err := dist.Tell(t, &done); err != nil || t.Size() == 1 || done == 0 { // before the first step all have what the seed gives
+	if err := dist.Tell(t, &done); err != nil || t.Size() == 1 {
 		return err
 	}
 	names := []string{bufParams, bufEMA, bufM, bufV}
