@@ -115,6 +115,15 @@ func screens() map[string]func() screen {
 			}
 			return newHome(runs, []string{"tiny", "avatars32"})
 		},
+		"pick": func() screen {
+			runs := []RunInfo{{Name: "run \x1b[1m日本", State: "running", Step: 1000, Steps: 20000, Loss: []float64{1, math.NaN(), .1}, LossEMA: .1, Updated: testTime}, {Name: "b", State: "done"}}
+			return &pick{list: func() []RunInfo { return runs }, title: "runs of x", runs: runs}
+		},
+		"watched": func() screen {
+			m := newTraining(newSource(), Options{Title: "a", ReadOnly: true})
+			m.update(batchMsg[run.Event]{items: history(30)})
+			return m
+		},
 		"form": func() screen {
 			h := newHome(nil, []string{"tiny", "avatars32"})
 			h.open()
