@@ -35,7 +35,7 @@ func newScaling() *cobra.Command {
 	var f scalingFlags
 	c := &cobra.Command{
 		Use: "scaling", Short: "What a training step costs on many devices, by a model", Args: args(0, 0), Hidden: true,
-		Long: `Work out what a training step costs on 1 to 1,024 devices: see docs/distributed.md for the model. Under mpirun --measure times all-reduces
+		Long: `What a training step costs on 1 to 1,024 devices: see docs/distributed.md for the model. Under mpirun --measure times all-reduces
 between the ranks and fits the network's latency and bandwidth.`,
 		Example: `  ddpm-tui scaling --params 57.9e6 --images-per-s 150 --batch 256 --svg scaling.svg
   mpirun -n 2 ddpm-tui scaling --measure`,
