@@ -4,7 +4,8 @@
 // The package has two faces. With cgo (and without the build tag novulkan) it is the backend; without, Devices and Open say that
 // this build has none. On macOS the binding links MoltenVK, so there the tag moltenvk asks for it.
 //
-// A Vulkan loader is looked for when the first device is wanted, not when the program is built or started.
+// A Vulkan loader is looked for when the first device is wanted, not when the program is built or started. docs/vulkan.md has what the
+// conformance suite says of the device that the tests run on.
 package vulkan
 
 import (
