@@ -90,6 +90,13 @@ func screens() map[string]func() screen {
 			m.update(batchMsg[Frame]{items: frames()})
 			return m
 		},
+		"tab samples": atTab(tabSamples), "tab sampler": atTab(tabSampler), "tab system": atTab(tabSystem), "tab runs": atTab(tabRuns),
+		"tab logs": atTab(tabLogs), "tab config": atTab(tabConfig),
+		"reading": func() screen {
+			m := newTraining(newSource(), Options{Title: "a"})
+			m.update(batchMsg[run.Event]{items: []run.Event{{V: 1, Reading: &run.Reading{Done: 1234, Total: 20000, Skipped: 3}}}})
+			return m
+		},
 		"starting": func() screen { return newTraining(newSource(), Options{Title: "a"}) },
 		"ended": func() screen {
 			m := newTraining(newSource(), Options{Next: []string{"ddpm-tui sample runs/a"}})
@@ -136,6 +143,96 @@ func screens() map[string]func() screen {
 			}
 			return newData(info)
 		},
+	}
+}
+
+// testDesk is a desk with something of everything.
+func testDesk() *Desk {
+	return &Desk{
+		Open: func(path string) (image.Image, error) {
+			if strings.Contains(path, "gone") {
+				return nil, errTest
+			}
+			return tiles(1+len(path)%3, 3), nil
+		},
+		Runs: func() []RunInfo {
+			return []RunInfo{
+				{Name: "a \x1b[1m", Dir: "a", State: "running", Step: 300, Steps: 20000, Loss: []float64{1, .3, .1}, LossAt: []int64{10, 100, 300}, LossEMA: .1},
+				{Name: strings.Repeat("日本", 30), Dir: "b", State: "done", Step: 900, Steps: 900, Loss: []float64{1, math.NaN(), .2}, LossEMA: .2},
+				{Name: "c", Dir: "c", State: "failed", LossEMA: math.NaN()},
+			}
+		},
+		Config: func(dir string) ([]Setting, error) {
+			switch dir {
+			case "":
+				return []Setting{{"batch", "64"}, {"optimizer.lr", "0.001"}, {"only.mine", "x\x1b[2J"}}, nil
+			case "c":
+				return nil, errTest
+			}
+			return []Setting{{"batch", "32"}, {"optimizer.lr", "0.001"}, {"only.theirs", strings.Repeat("y", 400)}}, nil
+		},
+		Samplers: []string{"ddpm", "ddim", "heun"},
+		Sample: func(ctx context.Context, r SampleRequest) (<-chan SampleFrame, error) {
+			ch := make(chan SampleFrame, 3)
+			for i := range 3 {
+				ch <- SampleFrame{Step: i + 1, Steps: 3, T: 900 - 300*i, Xt: tiles(2, 2), X0: tiles(2, 2), Rows: 2, Cols: 2}
+			}
+			close(ch)
+			return ch, nil
+		},
+		Save: func(name string, list []image.Image) (string, error) { return name + ".png", nil },
+	}
+}
+
+// deskMessages are what the commands of the tabs bring.
+func deskMessages() []tea.Msg {
+	d := testDesk()
+	frames, _ := d.Sample(context.Background(), SampleRequest{})
+	var got []SampleFrame
+	for f := range frames {
+		got = append(got, f)
+	}
+	mine, _ := d.Config("")
+	other, _ := d.Config("b")
+	return []tea.Msg{
+		runsMsg{d.Runs()}, runsMsg{}, diffMsg{of: "b", mine: mine, other: other}, diffMsg{of: "c", err: errTest}, configMsg{settings: mine}, configMsg{err: errTest},
+		shotMsg{step: 300, shots: []shot{{shotEMA, tiles(2, 2), 2, 2}, {shotStrip, tiles(1, 8), 1, 8}}},
+		shotMsg{step: -301, shots: []shot{{shotEMA, tiles(2, 2), 2, 2}, {shotRaw, tiles(2, 2), 2, 2}, {shotNearest, tiles(2, 2), 2, 2}, {shotStrip, tiles(1, 8), 1, 8}}},
+		shotMsg{step: 300, err: errTest}, beganMsg{run: 1, frames: frames}, beganMsg{run: 1, err: errTest}, framesMsg{1, batchMsg[SampleFrame]{items: got, closed: true}},
+		savedMsg{path: "x\x1b.png"}, savedMsg{err: errTest},
+	}
+}
+
+// deskEvents are events that fill the tabs.
+func deskEvents() []run.Event {
+	lr := 5e-4
+	return []run.Event{
+		{V: 1, Time: testTime, Step: 200, Preview: &run.Preview{Samples: "p/200.png", Trajectory: "p/200-xt.png", Rows: 4, Cols: 4, Sampler: "ddim", Steps: 50}},
+		{V: 1, Time: testTime, Step: 300, Preview: &run.Preview{Samples: "p/300.png", Raw: "p/300-raw.png", Nearest: "p/300-near.png", Trajectory: "p/300-xt.png", Rows: 4, Cols: 4, Sampler: "ddim", Steps: 50}},
+		{V: 1, Time: testTime, Step: 300, Edit: &run.Edit{LR: &lr}},
+		{V: 1, Time: testTime, Step: 300, Timings: &run.Timings{StepS: .5, Ops: []run.OpTime{{Op: "conv2d", Calls: 40, Seconds: .3, GFLOPS: 80}, {Op: "evil\x1b[2J", Calls: 1, Seconds: run.Float(math.NaN())}}}},
+	}
+}
+
+// atTab is the training screen with a desk, at one of its tabs, with all that its commands bring.
+func atTab(n int) func() screen {
+	return func() screen {
+		m := newTraining(newSource(), Options{Title: "a", Desk: testDesk()})
+		m.update(batchMsg[run.Event]{items: append(history(300), deskEvents()...)})
+		m.update(batchMsg[Frame]{items: frames()})
+		m.start.Memory = []run.Part{{Name: "arena", Bytes: 1 << 30}, {Name: "params", Bytes: 11 << 20}}
+		follow(m, m.show(n))
+		if n == tabSampler {
+			follow(m, m.places[tabSampler].(*samplerTab).start(m))
+		}
+		return m
+	}
+}
+
+// follow runs a command of a tab and what follows from it.
+func follow(m *training, cmd tea.Cmd) {
+	for cmd != nil {
+		cmd = m.update(cmd())
 	}
 }
 

@@ -18,6 +18,7 @@ type RunInfo struct {
 	State       string // in a word
 	Step, Steps int64
 	Loss        []float64 // its history, for the sparkline
+	LossAt      []int64   // the steps of Loss, where they are known
 	LossEMA     float64
 	Updated     time.Time
 }

@@ -14,6 +14,17 @@ type binding struct {
 	name string   // for the footer, a word or two; "" leaves it out there
 	help string   // for the help
 	do   func() tea.Cmd
+
+	label string                   // for the help, where keys belong together: "1-7"
+	with  func(key string) tea.Cmd // instead of do, where they differ in what they do
+}
+
+// run does what a key is for.
+func (b binding) run(key string) tea.Cmd {
+	if b.with != nil {
+		return b.with(key)
+	}
+	return b.do()
 }
 
 // find is the binding of a key.
@@ -45,12 +56,20 @@ func keyName(k string) string {
 	return k
 }
 
+// footerKey is the key as the footer shows it.
+func footerKey(b binding) string {
+	if b.label != "" {
+		return b.label
+	}
+	return keyName(b.keys[0])
+}
+
 // footer is the line of keys at the bottom. What does not fit is left out from the end, except for help and quit, which come last.
 func footer(th theme, table []binding, w int) string {
 	var parts []string
 	for _, b := range table {
 		if b.name != "" {
-			parts = append(parts, bold(th.accent).Paint(keyName(b.keys[0]))+" "+th.dim.Paint(b.name))
+			parts = append(parts, bold(th.accent).Paint(footerKey(b))+" "+th.dim.Paint(b.name))
 		}
 	}
 	for len(parts) > 2 && width(strings.Join(parts, "   "))+2 > w {
@@ -102,6 +121,9 @@ func tableBlock(th theme, title string, table []binding, notes []string, w, h in
 }
 
 func keyList(b binding) string {
+	if b.label != "" {
+		return b.label
+	}
 	names := make([]string, len(b.keys))
 	for i, k := range b.keys {
 		names[i] = keyName(k)

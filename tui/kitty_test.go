@@ -100,7 +100,7 @@ func TestKittyInATerminal(t *testing.T) {
 	fmt.Fprint(r.master, "?")
 	r.until("help without pictures", func(e *emulator) bool { return strings.Contains(e.text(), "ctrl+c leaves") && whole(0)(e) })
 	fmt.Fprint(r.master, "?2")
-	r.until("the pictures' own tab", func(e *emulator) bool { return strings.Contains(e.text(), "[2 Pictures]") && whole(2)(e) })
+	r.until("the pictures' own tab", func(e *emulator) bool { return strings.Contains(e.text(), "[2 Samples]") && whole(2)(e) })
 	close(src.events)
 	r.until("the end", r.has("ENDED"))
 	fmt.Fprint(r.master, "q")

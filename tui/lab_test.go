@@ -56,7 +56,7 @@ func TestLabFits(t *testing.T) {
 	for _, m := range []*labScreen{list, labMoments(3), func() *labScreen { m := labMoments(0); m.show.charts = nil; return m }()} {
 		for _, size := range [][2]int{{80, 23}, {120, 39}, {200, 59}, {39, 10}, {41, 13}, {10, 3}, {1, 1}} {
 			for _, mono := range []bool{false, true} {
-				s := surface{w: size[0], h: size[1], th: newTheme(true, mono, nil), g: &gallery{cellW: 8, cellH: 16}, now: time.Now()}
+				s := surface{w: size[0], h: size[1], th: newTheme(themeSafe, true, mono, nil), g: &gallery{cellW: 8, cellH: 16}, now: time.Now()}
 				b := m.draw(s)
 				if len(b.lines) != size[1] {
 					t.Errorf("%v: %d lines", size, len(b.lines))

@@ -14,6 +14,7 @@ type Options struct {
 	Images  string   // auto (or empty), kitty, sixel, iterm, blocks, 256, ascii, off
 	Budget  int      // bytes a second that pictures take over a network; 0 is picture.DefaultBudget
 	NoColor bool     // no colours, as if NO_COLOR were set
+	Desk    *Desk    // what a run's screen can do besides following it; nil: nothing
 	Next    []string // what a person can do after the end, a line each, such as a command
 	In      *os.File // nil is the standard input
 	Out     *os.File // nil is the standard output

@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
@@ -27,7 +28,13 @@ type progress struct {
 	shot    int64 // step of the preview
 	end     *run.End
 
-	loss, ema, grad, speed, rate chart.Series
+	reading *run.Reading // of the images, before the first step
+	timings *run.Timings
+	shots   []run.Event // previews, the oldest first
+	edits   []run.Event // as they took effect, the oldest first
+	heat    moments     // of the loss by timestep
+
+	loss, ema, grad, speed, rate, wait chart.Series
 
 	heldOut, swd    chart.Series // of evaluations
 	heldErr, swdErr float64
@@ -56,8 +63,15 @@ func (p *progress) apply(e run.Event) {
 		p.begin(e)
 	case e.Metrics != nil:
 		p.measure(e.Step, *e.Metrics)
+	case e.Reading != nil:
+		p.reading = e.Reading
+	case e.Timings != nil:
+		p.timings = e.Timings
+	case e.Edit != nil:
+		p.edit(e)
 	case e.Preview != nil:
 		p.preview, p.shot = e.Preview, e.Step
+		p.shots = append(p.shots, e)
 		p.note(e.Time, "info", fmt.Sprintf("samples at step %s (%s, %d steps) in %s", count(e.Step), clean(e.Preview.Sampler), e.Preview.Steps, span(float64(e.Preview.Seconds))))
 	case e.Checkpoint != nil:
 		if c := e.Checkpoint; c.Error != "" {
@@ -82,7 +96,9 @@ func (p *progress) begin(e run.Event) {
 		*text = clean(*text)
 	}
 	again := p.start.Name != "" || p.end != nil
-	p.start, p.end, p.step = s, nil, e.Step
+	p.start, p.end, p.step, p.reading = s, nil, e.Step, nil
+	p.shots = slices.DeleteFunc(p.shots, func(old run.Event) bool { return old.Step > e.Step }) // it went back
+	p.edits = slices.DeleteFunc(p.edits, func(old run.Event) bool { return old.Step > e.Step })
 	what := "training"
 	if again || e.Step > 0 {
 		what = "resumed at step " + count(e.Step) + ":"
@@ -102,6 +118,7 @@ func (p *progress) measure(step int64, m run.Metrics) {
 	p.grad.Add(x, float64(m.GradNorm))
 	p.speed.Add(x, float64(m.ImagesPerS))
 	p.rate.Add(x, float64(m.LR))
+	p.wait.Add(x, float64(m.WaitS))
 	p.clipped[p.steps%clipWindow] = m.Clipped
 	p.steps++
 	if m.Buckets != nil {
@@ -109,6 +126,55 @@ func (p *progress) measure(step int64, m run.Metrics) {
 		for _, b := range m.Buckets {
 			p.buckets = append(p.buckets, float64(b))
 		}
+		p.heat.add(step, p.buckets)
+	}
+}
+
+// edit takes a change of what can change while a run trains.
+func (p *progress) edit(e run.Event) {
+	p.edits = append(p.edits, e)
+	for _, v := range []struct {
+		to   *run.Float
+		from *float64
+	}{{&p.start.LR, e.Edit.LR}, {&p.start.EMADecay, e.Edit.EMADecay}, {&p.start.PreviewS, e.Edit.PreviewSeconds}} {
+		if v.from != nil {
+			*v.to = run.Float(*v.from)
+		}
+	}
+	again := ""
+	if e.Edit.Again {
+		again = " again, as before the run went back"
+	}
+	p.note(e.Time, "info", fmt.Sprintf("from step %s on%s: %s", count(e.Step), again, e.Edit))
+}
+
+// Moments are columns of values over steps in bounded memory: when there are too many, every second is left out from then on.
+type moments struct {
+	steps   []int64
+	columns [][]float64
+	every   int // columns that come for one that is kept
+	skipped int
+}
+
+// mostMoments is how many columns are kept at most.
+const mostMoments = 512
+
+func (h *moments) add(step int64, values []float64) {
+	n := len(h.steps)
+	for n > 0 && h.steps[n-1] >= step { // it went back
+		n--
+	}
+	h.steps, h.columns, h.every = h.steps[:n], h.columns[:n], max(1, h.every)
+	if h.skipped++; h.skipped < h.every {
+		return
+	}
+	h.skipped = 0
+	h.steps, h.columns = append(h.steps, step), append(h.columns, slices.Clone(values))
+	if len(h.steps) >= mostMoments {
+		for i := range len(h.steps) / 2 {
+			h.steps[i], h.columns[i] = h.steps[2*i+1], h.columns[2*i+1]
+		}
+		h.steps, h.columns, h.every = h.steps[:len(h.steps)/2], h.columns[:len(h.columns)/2], 2*h.every
 	}
 }
 

@@ -68,6 +68,7 @@ type shell struct {
 	auto    bool // the terminal decides the mode
 	gallery gallery
 	th      theme
+	kind    int // of theme
 
 	w, h    int
 	help    bool
@@ -96,7 +97,7 @@ func newShell(ctx context.Context, in screen, out *picture.Screen, opt Options, 
 	if mode == picture.Kitty && s.mux != picture.Direct {
 		s.passThrough() // a person knows better
 	}
-	s.th = newTheme(true, s.mono, nil)
+	s.th = newTheme(s.kind, true, s.mono, nil)
 	s.started = s.clock()
 	s.chooseMode()
 	return s, nil
@@ -179,7 +180,7 @@ func (s *shell) handle(msg tea.Msg) tea.Cmd {
 	case tea.WindowSizeMsg:
 		s.resize(msg.Width, msg.Height)
 	case tea.BackgroundColorMsg:
-		s.th = newTheme(msg.IsDark(), s.mono, rgb(msg.Color))
+		s.th = newTheme(s.kind, msg.IsDark(), s.mono, rgb(msg.Color))
 	case uv.PrimaryDeviceAttributesEvent:
 		s.term.Attributes(msg)
 		s.chooseMode()
@@ -258,7 +259,7 @@ func (s *shell) key(msg tea.KeyPressMsg) tea.Cmd {
 		return s.in.update(msg)
 	}
 	if b, ok := find(s.table(), name); ok {
-		return b.do()
+		return b.run(name)
 	}
 	return nil
 }
@@ -268,6 +269,11 @@ func (s *shell) table() []binding {
 	own := s.in.table()
 	shared := []binding{
 		{keys: []string{"i"}, help: "next way to show pictures: " + s.modeList(), do: s.nextMode},
+		{keys: []string{"T"}, help: "next theme: " + strings.Join(themeNames[:], ", "), do: func() tea.Cmd {
+			s.kind = (s.kind + 1) % themes
+			s.th = newTheme(s.kind, s.th.dark, s.mono, s.th.back)
+			return nil
+		}},
 		{keys: []string{"?"}, name: "help", help: "these keys", do: func() tea.Cmd { s.help = true; return nil }},
 	}
 	if n := len(own); n > 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/tui/chart"
 )
 
-// A theme is the inks of the screens. The hues are those of Okabe and Ito, which people with any kind of colour vision can tell apart,
-// and no meaning hangs on a colour alone.
+// A theme is the inks of the screens. The hues of the first are those of Okabe and Ito, which people with any kind of colour vision can
+// tell apart, and in none does a meaning hang on a colour alone.
 type theme struct {
 	dark, mono bool
 
@@ -24,11 +24,29 @@ type theme struct {
 	bad    chart.Ink
 	chosen chart.Ink
 	heat   []chart.Ink // low to high
+	curves []chart.Ink // to tell runs apart
 	back   color.Color // the terminal's background
 }
 
+// The themes to choose from.
+const (
+	themeSafe     = iota // for any kind of colour vision
+	themeVivid           // green is good and red is bad
+	themeContrast        // bright or dark, nothing between
+	themes
+)
+
+var themeNames = [themes]string{"colour-blind safe", "vivid", "high contrast"}
+
+// palettes are, for each theme, the inks as {on light, on dark}: dim, border, accent, raw, good, warn, bad.
+var palettes = [themes][7][2]string{
+	{{"#5f6872", "#8a8a8a"}, {"#b4bcc4", "#48515b"}, {"#0072b2", "#56b4e9"}, {"#9cc3dc", "#2f5f7d"}, {"#007a5a", "#35b890"}, {"#9a6700", "#e69f00"}, {"#b93a00", "#ef7d4f"}},
+	{{"#5c6370", "#8a919e"}, {"#b8bec8", "#4b5263"}, {"#6f42c1", "#c678dd"}, {"#c3b1e6", "#6b4a7d"}, {"#22863a", "#98c379"}, {"#b08800", "#e5c07b"}, {"#cb2431", "#e06c75"}},
+	{{"#303030", "#d0d0d0"}, {"#606060", "#a0a0a0"}, {"#0000c0", "#00ffff"}, {"#7070ff", "#008787"}, {"#005000", "#00ff5f"}, {"#704000", "#ffff00"}, {"#a00000", "#ff8787"}},
+}
+
 // newTheme is the theme for a dark or light background. Without colour bold, faint and reverse are left.
-func newTheme(dark, mono bool, back color.Color) theme {
+func newTheme(kind int, dark, mono bool, back color.Color) theme {
 	t := theme{dark: dark, mono: mono, back: back, title: ink(ansi.Style{}.Bold())}
 	if t.back == nil {
 		t.back = color.White
@@ -40,19 +58,20 @@ func newTheme(dark, mono bool, back color.Color) theme {
 	if mono {
 		faint := ink(ansi.Style{}.Faint())
 		t.dim, t.border, t.raw = faint, faint, faint
+		t.curves = []chart.Ink{faint, faint, faint}
 		return t
 	}
 	pick := lipgloss.LightDark(dark)
 	fg := func(light, dark string) chart.Ink {
 		return ink(ansi.Style{}.ForegroundColor(pick(lipgloss.Color(light), lipgloss.Color(dark))))
 	}
-	t.dim = fg("#5f6872", "#8a8a8a") // grey also where there are 16 colours
-	t.border = fg("#b4bcc4", "#48515b")
-	t.accent = fg("#0072b2", "#56b4e9")
-	t.raw = fg("#9cc3dc", "#2f5f7d")
-	t.good = fg("#007a5a", "#35b890")
-	t.warn = fg("#9a6700", "#e69f00")
-	t.bad = fg("#b93a00", "#ef7d4f")
+	for i, to := range []*chart.Ink{&t.dim, &t.border, &t.accent, &t.raw, &t.good, &t.warn, &t.bad} { // dim is grey also where there are 16 colours
+		c := palettes[kind%themes][i]
+		*to = fg(c[0], c[1])
+	}
+	for _, c := range [][2]string{{"#b85c00", "#e69f00"}, {"#007a5a", "#35b890"}, {"#a0457f", "#cc79a7"}, {"#8a7a00", "#f0e442"}, {"#b93a00", "#ef7d4f"}} {
+		t.curves = append(t.curves, fg(c[0], c[1]))
+	}
 	ramp := []color.Color{lipgloss.Color("#3b528b"), lipgloss.Color("#21918c"), lipgloss.Color("#5ec962"), lipgloss.Color("#e3d31f")}
 	if !dark {
 		ramp = []color.Color{lipgloss.Color("#a8cbe6"), lipgloss.Color("#3f8fc4"), lipgloss.Color("#225ea8"), lipgloss.Color("#38226f")}

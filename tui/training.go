@@ -14,7 +14,10 @@ import (
 // RunTraining shows a run until the person leaves it. It returns nil when the run had ended, and ErrLeft when it had not. The end of
 // ctx asks the trainer to stop and leaves when it has.
 func RunTraining(ctx context.Context, src Source, opt Options) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	t := newTraining(src, opt)
+	t.ctx = ctx
 	if err := show(ctx, t, opt); err != nil {
 		return err
 	}
@@ -24,26 +27,21 @@ func RunTraining(ctx context.Context, src Source, opt Options) error {
 	return nil
 }
 
-// The tabs of the training screen.
-const (
-	tabTrain = iota
-	tabPictures
-	tabLog
-	tabs
-)
-
-var tabNames = [tabs]string{"Train", "Pictures", "Log"}
-
 // training is the training screen.
 type training struct {
+	ctx    context.Context // ends with the screen
 	src    Source
+	desk   Desk
 	next   []string
 	title  string
 	opened time.Time
 	progress
 
 	tab      int
+	places   [tabs]tab
 	logScale bool // the loss axis
+	guides   bool // lines across the charts
+	zoom     int  // the loss chart shows the last 1/2^zoom of the steps
 	scroll   int  // lines the log is scrolled back
 	page     int  // lines of the log that were shown
 
@@ -58,7 +56,14 @@ type training struct {
 }
 
 func newTraining(src Source, opt Options) *training {
-	t := &training{src: src, readOnly: opt.ReadOnly, title: clean(opt.Title), logScale: true, opened: time.Now(), captions: map[string]string{}, frames: map[string]int64{}}
+	t := &training{
+		ctx: context.Background(), src: src, readOnly: opt.ReadOnly, title: clean(opt.Title), logScale: true, opened: time.Now(),
+		captions: map[string]string{}, frames: map[string]int64{},
+		places: [tabs]tab{&trainTab{}, &samplesTab{}, &samplerTab{}, &systemTab{}, &runsTab{}, &logsTab{}, &configTab{}},
+	}
+	if opt.Desk != nil {
+		t.desk = *opt.Desk
+	}
 	for _, n := range opt.Next {
 		t.next = append(t.next, clean(n))
 	}
@@ -92,10 +97,14 @@ func (t *training) update(msg tea.Msg) tea.Cmd {
 		for _, e := range msg.items {
 			t.apply(e)
 		}
-		if !msg.closed {
-			return gather(t.src.Events())
+		var news tea.Cmd
+		if t.tab == tabSamples {
+			news = t.places[tabSamples].open(t)
 		}
-		return t.ended()
+		if !msg.closed {
+			return tea.Batch(gather(t.src.Events()), news)
+		}
+		return tea.Batch(t.ended(), news)
 	case batchMsg[Frame]:
 		t.pictures = append(t.pictures, msg.items...)
 		if !msg.closed {
@@ -116,8 +125,23 @@ func (t *training) update(msg tea.Msg) tea.Cmd {
 				t.stopping, t.exit = false, false
 			}
 		}
+	default:
+		return t.toTabs(msg)
 	}
 	return nil
+}
+
+// toTabs gives a message to the tabs that it may be for: keys to the one in view, news to all.
+func (t *training) toTabs(msg tea.Msg) tea.Cmd {
+	switch msg.(type) {
+	case tea.KeyPressMsg, tea.PasteMsg:
+		return t.places[t.tab].update(t, msg)
+	}
+	var cmds []tea.Cmd
+	for _, p := range t.places {
+		cmds = append(cmds, p.update(t, msg))
+	}
+	return tea.Batch(cmds...)
 }
 
 // ended is called when the source is closed: the screen stays, unless the person has asked to leave.
@@ -157,7 +181,7 @@ func (t *training) leave(byKey bool) tea.Cmd {
 	return t.stop()
 }
 
-func (t *training) typing() bool { return false }
+func (t *training) typing() bool { return !t.asking && t.places[t.tab].typing() }
 
 func (t *training) notice() string {
 	if t.stopping && !t.closed {
@@ -178,19 +202,19 @@ func (t *training) hang(g *gallery) {
 	t.pictures = t.pictures[:0]
 }
 
+// commands says whether this screen can ask the trainer for something.
+func (t *training) commands() bool { return !t.closed && !t.readOnly }
+
 func (t *training) table() []binding {
 	if t.asking {
 		return t.answers()
 	}
-	open := func(tab int) func() tea.Cmd {
-		return func() tea.Cmd { t.tab = tab; return nil }
-	}
 	ask := func(c run.Command) func() tea.Cmd { return func() tea.Cmd { return t.send(c) } }
-	back := func(n int) func() tea.Cmd {
-		return func() tea.Cmd { t.scroll = max(0, t.scroll+n); return nil }
+	if t.typing() {
+		return t.places[t.tab].table(t)
 	}
-	var keys []binding
-	if !t.closed && !t.readOnly {
+	keys := t.places[t.tab].table(t)
+	if t.commands() {
 		pause := "pause"
 		if t.state == "paused" {
 			pause = "go on"
@@ -209,17 +233,8 @@ func (t *training) table() []binding {
 	case t.remote() != nil:
 		quits, leaving = "detach", "leave; training goes on"
 	}
+	keys = append(keys, t.tabKeys()...)
 	return append(keys,
-		binding{keys: []string{"tab"}, name: "next tab", help: "next tab", do: func() tea.Cmd { t.tab = (t.tab + 1) % tabs; return nil }},
-		binding{keys: []string{"shift+tab"}, help: "tab before", do: func() tea.Cmd { t.tab = (t.tab + tabs - 1) % tabs; return nil }},
-		binding{keys: []string{"1"}, help: "training", do: open(tabTrain)},
-		binding{keys: []string{"2"}, help: "pictures, large", do: open(tabPictures)},
-		binding{keys: []string{"3"}, help: "the whole log", do: open(tabLog)},
-		binding{keys: []string{"y"}, name: "log axis", help: "logarithmic or linear loss axis", do: func() tea.Cmd { t.logScale = !t.logScale; return nil }},
-		binding{keys: []string{"up", "k"}, help: "scroll the log back", do: back(1)},
-		binding{keys: []string{"down", "j"}, help: "scroll the log on", do: back(-1)},
-		binding{keys: []string{"pgup"}, help: "a page back", do: func() tea.Cmd { return back(max(1, t.page-1))() }},
-		binding{keys: []string{"pgdown"}, help: "a page on", do: func() tea.Cmd { return back(-max(1, t.page-1))() }},
 		binding{keys: []string{"q"}, name: quits, help: leaving, do: func() tea.Cmd { return t.leave(true) }},
 	)
 }

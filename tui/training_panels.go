@@ -18,14 +18,20 @@ func (t *training) lossPanel(s surface, w, h int) block {
 	if len(t.heldOut.Points()) > 0 {
 		note += "  " + th.good.Paint("━") + th.dim.Paint(" held out")
 	}
+	if t.zoom > 0 {
+		axis += fmt.Sprintf(" · the last 1/%d", 1<<t.zoom)
+	}
 	return panel(th, "loss", th.dim.Paint(axis+" · ")+note, w, h, func(w, h int) block {
-		if t.steps == 0 {
+		switch {
+		case t.steps == 0 && t.reading != nil:
+			return t.readingBlock(th, w, h)
+		case t.steps == 0:
 			return hint(th, "waiting for the first step", w, h)
 		}
-		lines := chart.Lines{Log: t.logScale, Axis: th.dim, Curves: []chart.Curve{
-			{Points: t.loss.Points(), Ink: th.raw, Band: true},
-			{Points: t.ema.Points(), Ink: th.accent},
-			{Points: t.heldOut.Points(), Ink: th.good},
+		lines := chart.Lines{Log: t.logScale, Guides: t.guides, Axis: th.dim, Curves: []chart.Curve{
+			{Points: t.zoomed(&t.loss), Ink: th.raw, Band: true},
+			{Points: t.zoomed(&t.ema), Ink: th.accent},
+			{Points: t.zoomed(&t.heldOut), Ink: th.good},
 		}}
 		return text(w, h, lines.Draw(w, h)...)
 	})
@@ -57,7 +63,7 @@ func (t *training) metrics() []metric {
 	m := t.last
 	more := ""
 	if share := t.clipShare(); share > 0 {
-		more = fmt.Sprintf("clip %.0f%%", 100*share)
+		more = "clip " + percent(share)
 	}
 	list := []metric{
 		{"loss", number(float64(m.Loss)), "", &t.loss},
@@ -76,7 +82,7 @@ func (t *training) metrics() []metric {
 			list = append(list, metric{e.name, number(v), "±" + number(e.err), e.curve})
 		}
 	}
-	return list
+	return append(list, metric{"decay", number(float64(m.EMADecay)), "", nil}, metric{"wait", seconds(float64(m.WaitS)), "", nil})
 }
 
 // facts are what does not change while it runs.
@@ -96,6 +102,9 @@ func (t *training) facts() []metric {
 func (t *training) nowPanel(s surface, w, h int) block {
 	return panel(s.th, "now", "", w, h, func(w, h int) block {
 		items, facts := t.metrics(), t.facts()
+		if len(items)+len(facts) > h { // what matters least goes first
+			items = items[:max(0, len(items)-2)]
+		}
 		cols := 1
 		for cols < 3 && (len(items)+cols-1)/cols+len(facts) > h && (w-1)/(cols+1) >= 16 {
 			cols++
@@ -150,6 +159,20 @@ func (t *training) bucketPanel(s surface, w, h int) block {
 	})
 }
 
+// heatPanel is the loss by timestep over time: the least noise at the top, now on the right.
+func (t *training) heatPanel(s surface, w, h int) block {
+	th := s.th
+	return panel(th, "loss by timestep over time", th.dim.Paint("t ↓  steps →"), w, h, func(w, h int) block {
+		if len(t.heat.columns) == 0 {
+			return hint(th, "not yet known", w, h)
+		}
+		return text(w, h, chart.Heat(t.heat.columns, w, h, th.heat)...)
+	})
+}
+
+// percent writes a share.
+func percent(share float64) string { return fmt.Sprintf("%.0f%%", 100*share) }
+
 // samplesPanel is the grid of samples.
 func (t *training) samplesPanel(s surface, w, h int) block {
 	note := t.captions[Samples]
@@ -190,9 +213,14 @@ func (t *training) logPanel(s surface, w, h int) block {
 
 // logTail is n lines of the log, leaving out the last skip.
 func (t *training) logTail(th theme, w, n, skip int) []string {
-	end := max(0, len(t.log)-skip)
+	return logRows(th, t.log, n, skip)
+}
+
+// logRows is n lines of a log, leaving out the last skip.
+func logRows(th theme, log []logLine, n, skip int) []string {
+	end := max(0, len(log)-skip)
 	var lines []string
-	for _, l := range t.log[max(0, end-n):end] {
+	for _, l := range log[max(0, end-n):end] {
 		at := "        "
 		if !l.at.IsZero() {
 			at = l.at.Local().Format("15:04:05")

@@ -25,20 +25,7 @@ func (t *training) draw(s surface) block {
 	}
 	head := text(s.w, 2, t.header(s), t.tabLine(s))
 	w, h := s.w, s.h-2
-	var body block
-	switch {
-	case t.tab == tabPictures:
-		body = t.drawPictures(s, w, h)
-	case t.tab == tabLog:
-		body = t.logPanel(s, w, h)
-	case w >= wideW && s.h >= wideH-1:
-		body = t.drawWide(s, w, h)
-	case w >= mediumW && s.h >= mediumH-1:
-		body = t.drawMedium(s, w, h)
-	default:
-		body = t.drawCompact(s, w, h)
-	}
-	return stack(head, body)
+	return stack(head, t.places[t.tab].draw(t, s, w, h))
 }
 
 // stateInk is the colour of a state; its word says the same.
@@ -132,7 +119,10 @@ func (t *training) tabLine(s surface) string {
 			parts = append(parts, s.th.dim.Paint(" "+label+" "))
 		}
 	}
-	left := " " + strings.Join(parts, " ") + "  "
+	left := " " + strings.Join(parts, "") + " "
+	if width(left)+6 > s.w { // the one in view must be seen
+		left = " " + parts[t.tab] + " "
+	}
 	return pad(left+chart.Progress(t.fraction(), s.w-width(left)-1, s.th.accent, s.th.border), s.w)
 }
 
@@ -166,10 +156,10 @@ func (t *training) drawCompact(s surface, w, h int) block {
 
 // drawMedium is for 120x40: the loss beside the samples, the strip of x_t, the loss by timestep, the numbers beside the log.
 func (t *training) drawMedium(s surface, w, h int) block {
-	bucketH, nowH := 3, 7
+	bucketH, nowH := 5, 7
 	stripH := s.stripRows(w-2, 5) + 2
 	if h > 42 {
-		bucketH, nowH, stripH = 5, 10, s.stripRows(w-2, 7)+2
+		bucketH, nowH, stripH = 6, 11, s.stripRows(w-2, 7)+2
 	}
 	topH := h - stripH - bucketH - nowH
 	picW := min(w*9/20, s.cols(topH-2)+2)
@@ -177,7 +167,7 @@ func (t *training) drawMedium(s surface, w, h int) block {
 	return stack(
 		beside(t.lossPanel(s, w-picW, topH), t.samplesPanel(s, picW, topH)),
 		t.stripPanel(s, w, stripH),
-		t.bucketPanel(s, w, bucketH),
+		beside(t.bucketPanel(s, w-w/2, bucketH), t.heatPanel(s, w/2, bucketH)),
 		beside(t.nowPanel(s, nowW, nowH), t.logPanel(s, w-nowW, nowH)),
 	)
 }
@@ -189,16 +179,16 @@ func (t *training) drawWide(s surface, w, h int) block {
 	topH := h - bottomH - stripH
 	picW := min(w*11/25, s.cols(topH-2)+2)
 	leftW := w - picW
-	sparkH, bucketH := 7, 7
+	sparkH, bucketH := 7, 9
 	third := leftW / 3
 	left := stack(
 		t.lossPanel(s, leftW, topH-sparkH-bucketH),
 		beside(
-			t.curvePanel(s, "gradient norm", &t.grad, leftW-2*third, sparkH),
+			t.curvePanel(s, "gradient norm, clipped "+percent(t.clipShare()), &t.grad, leftW-2*third, sparkH),
 			t.curvePanel(s, "images/s", &t.speed, third, sparkH),
 			t.curvePanel(s, "learning rate", &t.rate, third, sparkH),
 		),
-		t.bucketPanel(s, leftW, bucketH),
+		beside(t.bucketPanel(s, leftW-leftW/2, bucketH), t.heatPanel(s, leftW/2, bucketH)),
 	)
 	nowW := max(46, w/3)
 	return stack(
@@ -208,7 +198,7 @@ func (t *training) drawWide(s surface, w, h int) block {
 	)
 }
 
-// drawPictures is the second tab: the samples as large as they get, and the strip below.
+// drawPictures is the samples tab while there is no history at hand: the samples as large as they get, and the strip below.
 func (t *training) drawPictures(s surface, w, h int) block {
 	stripH := min(s.stripRows(w-2, max(2, h/4))+2, h/3)
 	if stripH < 4 {

@@ -78,7 +78,7 @@ func showAttached(c *cobra.Command, folder *run.Folder, role socket.Role) error 
 	}
 	debug.SetGCPercent(300) // little lives long here: a few MiB more, and the processor has less to do
 	src := attach(ctx, folder, role)
-	err := tui.RunTraining(c.Context(), src, screen(c, folder.Name(), nextSteps(folder)...))
+	err := tui.RunTraining(c.Context(), src, runScreen(c, folder))
 	if err != nil && !errors.Is(err, tui.ErrLeft) {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
@@ -92,7 +93,9 @@ func progressLine(w io.Writer) func(done, total, skipped int) {
 		case done == total:
 			fmt.Fprint(w, "\r\x1b[K")
 		case done%100 == 0:
-			fmt.Fprintf(w, "\rreading images: %d of %d, %d skipped ", done, total, skipped)
+			const cells = 30
+			full := cells * done / total
+			fmt.Fprintf(w, "\rreading images [%s%s] %d of %d, %d skipped ", strings.Repeat("#", full), strings.Repeat(".", cells-full), done, total, skipped)
 		}
 	}
 }

@@ -27,8 +27,8 @@ func TestFullDisk(t *testing.T) {
 	term.until("RUNNING", "saved checkpoints/")
 	f := underway(t, filepath.Join(dir, "r"))
 
-	term.press("3")
-	term.until("[3 Log]")
+	term.press("6")
+	term.until("[6 Logs]")
 	ballast, err := os.Create(filepath.Join(dir, "ballast"))
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 func runInfos(root string) []tui.RunInfo {
 	var runs []tui.RunInfo
 	for _, i := range run.List(root) {
-		runs = append(runs, tui.RunInfo{Name: i.Name, Dir: i.Dir, Preset: i.Preset, State: i.State, Step: i.Step, Steps: i.Steps, Loss: i.Losses, LossEMA: i.LossEMA, Updated: i.Updated})
+		runs = append(runs, runInfo(i))
 	}
 	return runs
 }

@@ -77,6 +77,11 @@ func plainEvents(w, errs io.Writer, often time.Duration) func(run.Event) {
 			}
 			fmt.Fprintf(w, "step %d/%d  loss %.4f  ema %.4f  lr %.2g  grad %.3f  %.1f img/s  %s left%s\n",
 				e.Step, total, m.Loss, m.LossEMA, m.LR, m.GradNorm, m.ImagesPerS, duration(float64(m.ETAS)), together)
+		case e.Reading != nil:
+			if r := e.Reading; time.Since(last) > max(often, 2*time.Second) {
+				last = time.Now()
+				fmt.Fprintf(w, "reading images: %d of %d, %d skipped\n", r.Done, r.Total, r.Skipped)
+			}
 		case e.Edit != nil:
 			fmt.Fprintf(w, "step %d: %s\n", e.Step, e.Edit)
 		case e.Preview != nil:

@@ -78,7 +78,7 @@ func TestTrainJSON(t *testing.T) {
 	out := must(t, dir, "train", "--preset", "tiny", "--steps", "12", "--json")
 	checkSteps(t, out, 1, 12)
 	for line := range strings.Lines(out) {
-		if got := keys(t, line); got != "backend device eta_s grad_norm images_per_s loss loss_ema lr step" {
+		if got := keys(t, line); got != "backend device eta_s grad_norm images_per_s loss loss_ema lr ranks step" {
 			t.Fatalf("a line has %s", got)
 		}
 	}

@@ -14,7 +14,7 @@ const EventVersion = 1
 // An Event is one line of events.jsonl. Exactly one of the pointers is set, and Kind names it.
 type Event struct {
 	V    int       `json:"v"`
-	Kind string    `json:"kind"` // start, step, preview, checkpoint, edit, state, log, eval, end
+	Kind string    `json:"kind"` // start, step, preview, checkpoint, edit, reading, timings, state, log, eval, end
 	Time time.Time `json:"time"`
 	Step int64     `json:"step"` // optimizer steps done when it happened
 
@@ -23,6 +23,8 @@ type Event struct {
 	Preview    *Preview    `json:"preview,omitempty"`
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
 	Edit       *Edit       `json:"edit,omitempty"`
+	Reading    *Reading    `json:"reading,omitempty"`
+	Timings    *Timings    `json:"timings,omitempty"`
 	State      *State      `json:"state,omitempty"`
 	Log        *Log        `json:"log,omitempty"`
 	Eval       *Eval       `json:"eval,omitempty"`
@@ -53,6 +55,35 @@ type Start struct {
 	LR       Float `json:"lr"`        // before warm-up
 	EMADecay Float `json:"ema_decay"` // at most
 	PreviewS Float `json:"preview_s"` // seconds between previews
+
+	Memory []Part `json:"memory,omitempty"` // what PlanBytes is made of, the largest first
+}
+
+// A Part is a buffer of the memory plan.
+type Part struct {
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"`
+}
+
+// Reading is how far reading the images is.
+type Reading struct {
+	Done    int `json:"done"`
+	Total   int `json:"total"`
+	Skipped int `json:"skipped"`
+}
+
+// Timings is where the time of a training step goes: one step, timed.
+type Timings struct {
+	StepS Float    `json:"step_s"` // seconds of all operations
+	Ops   []OpTime `json:"ops"`    // by kind, the longest first
+}
+
+// OpTime is the time of all operations of one kind in a step.
+type OpTime struct {
+	Op      string `json:"op"`
+	Calls   int    `json:"calls"`
+	Seconds Float  `json:"s"`
+	GFLOPS  Float  `json:"gflop_per_s"`
 }
 
 // A Rank is one of the processes that share each batch.
@@ -77,6 +108,7 @@ type Metrics struct {
 	StepS      Float `json:"step_s"` // seconds the step took
 	ETAS       Float `json:"eta_s"`  // seconds left
 	EMADecay   Float `json:"ema_decay"`
+	WaitS      Float `json:"wait_s"` // seconds that the device waited for the host before it, without previews and checkpoints
 	// Buckets is the running mean of the loss by timestep, Buckets[i] over t in [i T/len, (i+1) T/len); NaN where none was drawn yet.
 	Buckets []Float `json:"buckets,omitempty"`
 	// With more than one rank: how many, the share of the step that rank 0 waited for sums, and now and then what each rank did.
@@ -94,9 +126,11 @@ type RankWork struct {
 
 // Preview says that a picture was made. The files are PNGs, relative to the run folder.
 type Preview struct {
-	Samples    string `json:"samples"`    // a grid of EMA samples
-	Trajectory string `json:"trajectory"` // one sample's x_t from noise to image, left to right
-	Rows       int    `json:"rows"`       // of the grid
+	Samples    string `json:"samples"`           // a grid of EMA samples
+	Trajectory string `json:"trajectory"`        // one sample's x_t from noise to image, left to right
+	Raw        string `json:"raw,omitempty"`     // the same grid, of the same seed, with the weights that are not averaged
+	Nearest    string `json:"nearest,omitempty"` // the training images nearest to the samples, in a grid as theirs
+	Rows       int    `json:"rows"`              // of the grid
 	Cols       int    `json:"cols"`
 	Sampler    string `json:"sampler"`
 	Steps      int    `json:"sampling_steps"`
@@ -163,6 +197,7 @@ type Command struct {
 var (
 	Pause          = Command{Name: "pause"} // pauses, or goes on if paused
 	SampleNow      = Command{Name: "sample"}
+	SampleBoth     = Command{Name: "sample-both"} // with the weights that are not averaged too
 	SaveCheckpoint = Command{Name: "checkpoint"}
 	Stop           = Command{Name: "stop"} // save a checkpoint and end
 )

@@ -32,6 +32,7 @@ type Info struct {
 	Step, Steps  int64  // done, aimed at
 	LossEMA      float64
 	Losses       []float64 // LossEMA over the run, at most sparkPoints of them, the last one last
+	LossSteps    []int64   // the steps of Losses
 	Updated      time.Time // of the last event
 	Problem      string    // the error that ended it, or why the log cannot be read
 }
@@ -115,7 +116,7 @@ func (i *Info) readLog(path string) error {
 			i.lastStart(file, size),
 			eventsIn(file, size-tailBytes, size, apply))
 	}
-	i.Losses = spark.thin(sparkPoints)
+	i.LossSteps, i.Losses = spark.thin(sparkPoints)
 	return err
 }
 

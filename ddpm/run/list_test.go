@@ -187,12 +187,12 @@ func TestThin(t *testing.T) {
 		s.add(step(n, math.NaN()))
 		s.add(step(n, float64(n)))
 	}
-	got := s.thin(11)
+	_, got := s.thin(11)
 	if len(got) != 11 || got[0] != 1 || got[10] != 1000 || !slices.IsSorted(got) || got[5] < 480 || got[5] > 520 {
 		t.Errorf("%v", got)
 	}
 	s.add(Event{Step: 3, Start: &Start{}})
-	if got := s.thin(11); !slices.Equal(got, []float64{1, 2, 3}) {
+	if _, got := s.thin(11); !slices.Equal(got, []float64{1, 2, 3}) {
 		t.Errorf("after going back: %v", got)
 	}
 }

@@ -13,6 +13,8 @@ const (
 	KindPreview    = "preview"
 	KindCheckpoint = "checkpoint"
 	KindEdit       = "edit"
+	KindReading    = "reading"
+	KindTimings    = "timings"
 	KindState      = "state"
 	KindLog        = "log"
 	KindEval       = "eval"
@@ -30,6 +32,8 @@ func (e *Event) payload() (kind string, n int) {
 		{KindPreview, e.Preview != nil},
 		{KindCheckpoint, e.Checkpoint != nil},
 		{KindEdit, e.Edit != nil},
+		{KindReading, e.Reading != nil},
+		{KindTimings, e.Timings != nil},
 		{KindState, e.State != nil},
 		{KindLog, e.Log != nil},
 		{KindEval, e.Eval != nil},
@@ -48,7 +52,7 @@ func (e *Event) payload() (kind string, n int) {
 func (e *Event) check() error {
 	kind, n := e.payload()
 	switch e.Kind {
-	case KindStart, KindStep, KindPreview, KindCheckpoint, KindEdit, KindState, KindLog, KindEval, KindEnd:
+	case KindStart, KindStep, KindPreview, KindCheckpoint, KindEdit, KindReading, KindTimings, KindState, KindLog, KindEval, KindEnd:
 		if n != 1 || kind != e.Kind {
 			return fmt.Errorf("an event of kind %q does not carry what it should", e.Kind)
 		}

@@ -27,15 +27,15 @@ func (s *spark) add(e Event) {
 	}
 }
 
-// thin returns at most n of the losses, evenly spaced in steps, the last one
-// always.
-func (s *spark) thin(n int) []float64 {
+// thin returns at most n of the losses with their steps, evenly spaced in
+// steps, the last one always.
+func (s *spark) thin(n int) ([]int64, []float64) {
 	if len(s.losses) <= n {
-		return s.losses
+		return s.steps, s.losses
 	}
 	last := len(s.steps) - 1
 	first, span := float64(s.steps[0]), float64(s.steps[last]-s.steps[0])
-	out := make([]float64, 0, n)
+	steps, out := make([]int64, 0, n), make([]float64, 0, n)
 	for i, k := 0, 0; k < n; k++ {
 		// The k-th point is the last one at or before the k-th of n equal parts.
 		for i < last && float64(s.steps[i+1])-first <= span*float64(k)/float64(n-1) {
@@ -44,7 +44,7 @@ func (s *spark) thin(n int) []float64 {
 		if k == n-1 {
 			i = last
 		}
-		out = append(out, s.losses[i])
+		steps, out = append(steps, s.steps[i]), append(out, s.losses[i])
 	}
-	return out
+	return steps, out
 }

@@ -34,7 +34,7 @@ func (x *bench) metrics() map[int64]run.Metrics {
 	for _, e := range x.events {
 		if e.Metrics != nil {
 			m := *e.Metrics
-			m.ImagesPerS, m.StepS, m.ETAS = 0, 0, 0
+			m.ImagesPerS, m.StepS, m.ETAS, m.WaitS = 0, 0, 0, 0
 			all[e.Step] = m
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
 
-// sayEvery is the time between two lines about how far reading the images is.
-const sayEvery = 2 * time.Second
+// sayEvery is the time between two events about how far reading the images is.
+const sayEvery = 500 * time.Millisecond
 
 // A DataChangedError says that the images are not those that the run was started with.
 type DataChangedError struct {
@@ -116,7 +116,7 @@ func (t *Trainer) readingProgress() func(done, total, skipped int) {
 		}
 		if now := time.Now(); now.Sub(last) > sayEvery {
 			last = now
-			t.logf("info", "reading images: %d of %d, %d skipped", done, total, skipped)
+			t.emit(run.Event{Kind: run.KindReading, Reading: &run.Reading{Done: done, Total: total, Skipped: skipped}})
 		}
 	}
 }

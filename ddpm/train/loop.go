@@ -55,7 +55,8 @@ func (t *Trainer) loop(ctx context.Context) error {
 			return err
 		}
 		t.setState("running")
-		start := time.Now()
+		timed := t.timeStep()
+		start := t.beginStep()
 		if err := t.team.begin(t.Step, wordStep); err != nil {
 			return err
 		}
@@ -69,7 +70,10 @@ func (t *Trainer) loop(ctx context.Context) error {
 		if r.Bad() {
 			return t.notFinite(r)
 		}
-		t.report(r, time.Since(start))
+		t.report(r, t.endStep(start))
+		if timed {
+			t.reportTimings()
+		}
 		if r.Stop {
 			return nil
 		}
@@ -87,13 +91,13 @@ func (t *Trainer) loop(ctx context.Context) error {
 			}
 		}
 		if t.Config.Preview.Seconds > 0 && time.Now().After(t.previewAt) {
-			if err := t.preview(ctx); err != nil {
+			if err := t.preview(ctx, false); err != nil {
 				return err
 			}
 			t.previewSoon()
 		}
 	}
-	return t.preview(ctx)
+	return t.preview(ctx, false)
 }
 
 // previewSoon sets the time of the next preview.
@@ -121,8 +125,8 @@ func (t *Trainer) obey(ctx context.Context) error {
 		case c == run.Pause:
 			t.paused = !t.paused
 			t.rate.reset()
-		case c == run.SampleNow:
-			if err := t.preview(ctx); err != nil {
+		case c == run.SampleNow || c == run.SampleBoth:
+			if err := t.preview(ctx, c == run.SampleBoth); err != nil {
 				return err
 			}
 		case c == run.SaveCheckpoint:

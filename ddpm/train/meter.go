@@ -66,7 +66,7 @@ func (t *Trainer) report(r *Result, d time.Duration) {
 	m := &run.Metrics{
 		Loss: run.Float(r.Loss), LossEMA: run.Float(t.lossEMA), LR: run.Float(r.LR), GradNorm: run.Float(r.GradNorm), Clipped: r.Clipped,
 		ImagesPerS: run.Float(float64(t.Config.Batch) / perStep), StepS: run.Float(perStep),
-		ETAS: run.Float(perStep * float64(t.Config.Steps-t.Step.Done)), EMADecay: run.Float(r.EMADecay),
+		ETAS: run.Float(perStep * float64(t.Config.Steps-t.Step.Done)), EMADecay: run.Float(r.EMADecay), WaitS: run.Float(t.waited.Seconds()),
 	}
 	if t.Step.Done%bucketsEvery == 0 {
 		m.Buckets = t.byTimestep()

@@ -21,8 +21,10 @@ const stripFrames = 8
 const liveEvery = 250 * time.Millisecond
 
 // preview samples a grid from the EMA weights, always from the same noise, so that one sees the same pictures grow. It shows
-// x_t while it goes, and keeps the grid and one trajectory as files.
-func (t *Trainer) preview(ctx context.Context) error {
+// x_t while it goes, and keeps the grid and one trajectory as files. With raw it makes the same grid, of the same noise, with the
+// weights that are not averaged.
+func (t *Trainer) preview(ctx context.Context, raw bool) error {
+	defer t.pauseClock()
 	if t.Config.Lab != nil {
 		return t.labPreview(ctx)
 	}
@@ -56,7 +58,7 @@ func (t *Trainer) preview(ctx context.Context) error {
 		return err
 	}
 	across, caption := cols, fmt.Sprintf("EMA samples, step %d", t.Step.Done)
-	if t.Step.Raw != nil {
+	if p.Raw {
 		raw, err := t.Step.Raw.Sample(ctx, t.Step.Schedule, model.Request{Sampler: p.Sampler, Options: t.sampler(), N: p.Images, Seed: t.Config.Seed})
 		if err != nil {
 			if ctx.Err() != nil {
@@ -76,7 +78,20 @@ func (t *Trainer) preview(ctx context.Context) error {
 		Samples: "previews/" + name + ".png", Trajectory: "previews/" + name + "-xt.png", Rows: rows, Cols: cols,
 		Sampler: p.Sampler, Steps: p.Steps, Seed: t.Config.Seed, Seconds: run.Float(time.Since(start).Seconds()),
 	}
-	t.sayPreview(e, errors.Join(WritePNG(t.folder.Path(e.Samples), grid), WritePNG(t.folder.Path(e.Trajectory), line)))
+	err = errors.Join(WritePNG(t.folder.Path(e.Samples), grid), WritePNG(t.folder.Path(e.Trajectory), line))
+	if raw && !p.Raw && err == nil {
+		m, sampleErr := t.rawGrid(ctx, cols)
+		if sampleErr != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return sampleErr
+		}
+		e.Raw = "previews/" + name + "-raw.png"
+		e.Seconds = run.Float(time.Since(start).Seconds())
+		err = WritePNG(t.folder.Path(e.Raw), m)
+	}
+	t.sayPreview(e, err)
 	t.setState(before)
 	return nil
 }
@@ -88,6 +103,40 @@ func beside(left, right []float32, per int) []float32 {
 		out = append(append(out, left[at:at+per]...), right[at:at+per]...)
 	}
 	return out
+}
+
+// rawGrid is the preview's grid with the weights that are not averaged.
+func (t *Trainer) rawGrid(ctx context.Context, cols int) (image.Image, error) {
+	f, err := t.Step.rawForward()
+	if err != nil {
+		return nil, err
+	}
+	p, c := t.Config.Preview, t.Config.UNet
+	x, err := f.Sample(ctx, t.Step.Schedule, model.Request{Sampler: p.Sampler, Options: t.sampler(), N: p.Images, Seed: t.Config.Seed})
+	if err != nil {
+		return nil, err
+	}
+	return model.Grid(x, p.Images, c.SampleSize, c.InChannels, cols), nil
+}
+
+// rawForward is the preview's forward pass with the weights themselves, compiled when it is first wanted: it needs no memory of its own.
+func (s *Step) rawForward() (*model.Forward, error) {
+	if s.Raw != nil {
+		return s.Raw, nil
+	}
+	c := s.Config
+	f, err := model.PlanForward(s.Memory, s.Params, c.UNet, c.Preview.Images, c.Schedule.T, bufParams, false)
+	if err != nil {
+		return nil, err
+	}
+	es, err := s.Memory.Compile(f.Program)
+	if err != nil {
+		return nil, err
+	}
+	f.Bind(es[0])
+	f.Named = s.Preview.Named
+	s.Raw = f
+	return f, nil
 }
 
 func (t *Trainer) frame(name string, m image.Image, rows, cols int, caption string) {

@@ -43,6 +43,7 @@ func (t *Trainer) saveDue() bool {
 
 // checkpoint writes one. The event says how it went; retry is what it says of a failure.
 func (t *Trainer) checkpoint(retry string) error {
+	defer t.pauseClock()
 	s, err := t.snapshot()
 	if err != nil {
 		return err

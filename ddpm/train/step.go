@@ -168,9 +168,10 @@ type Step struct {
 	Schedule *ddpm.Schedule
 	Memory   *model.Memory
 	Preview  *model.Forward // of the EMA weights
-	Raw      *model.Forward // of the weights themselves, nil unless the previews show them too
+	Raw      *model.Forward // of the weights themselves, nil until it is wanted
 	Stats    plan.Stats
-	Bytes    int64 // planned, all buffers
+	Bytes    int64          // planned, all buffers
+	need     map[string]int // Bytes by buffer
 	program  *backend.Program
 	exec     backend.Executable
 	metrics  []float32
@@ -236,7 +237,7 @@ func planStep(b backend.Backend, c *Config, images int, comm dist.Comm) (*Step, 
 			s.Raw.Named = len(c.Classes)
 		}
 	}
-	s.Bytes, _ = s.Memory.Need(s.programs()...)
+	s.Bytes, s.need = s.Memory.Need(s.programs()...)
 	return s, nil
 }
 

@@ -33,6 +33,7 @@ type Trainer struct {
 	previewAt      time.Time // of the next one
 	unseen         bool      // the last preview could not be written, which has been said
 	meters
+	clocks
 	saving
 	editing
 	stopping
@@ -127,7 +128,7 @@ func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
 		Name: t.folder.Name(), Preset: c.Preset, Data: set.Name, Images: n, Size: set.Size, Channels: set.Channels, Batch: c.Batch, Steps: c.Steps,
 		T: c.Schedule.T, Schedule: c.Schedule.Kind, Parameters: step.Params.Count(), MACs: nn.MACs(c.UNet), Seed: c.Seed,
 		Backend: t.backend.Backend, Device: t.device(), PlanBytes: step.Bytes, Ranks: ranks,
-		LR: run.Float(c.Optimizer.LR), EMADecay: run.Float(c.EMA.Decay), PreviewS: run.Float(c.Preview.Seconds),
+		Memory: step.memoryParts(), LR: run.Float(c.Optimizer.LR), EMADecay: run.Float(c.EMA.Decay), PreviewS: run.Float(c.Preview.Seconds),
 	}})
 	if step.Done >= c.Steps {
 		t.logf("info", "all %d steps are done: --steps gives the run more", c.Steps)
@@ -175,7 +176,7 @@ func (t *Trainer) Do(c run.Command) error {
 		if err := t.base.CheckEdit(*c.Edit); err != nil {
 			return err
 		}
-	case c != run.Pause && c != run.SampleNow && c != run.SaveCheckpoint && c != run.Stop:
+	case c != run.Pause && c != run.SampleNow && c != run.SampleBoth && c != run.SaveCheckpoint && c != run.Stop:
 		return fmt.Errorf("the trainer knows no command %.40q", c.Name)
 	}
 	select {

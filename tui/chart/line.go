@@ -21,6 +21,7 @@ type Curve struct {
 type Lines struct {
 	Curves []Curve
 	Log    bool // a logarithmic y axis
+	Guides bool // lines across the plot at the labels
 	Axis   Ink
 }
 
@@ -56,6 +57,10 @@ func (c Lines) Draw(w, h int) []string {
 			b.put(c.Axis, mark)
 		}
 		for col := range plotW {
+			if c.Guides && labels[row] != "" && runes[row][col] == ' ' {
+				b.put(c.Axis, '┈')
+				continue
+			}
 			b.put(inks[row][col], runes[row][col])
 		}
 		lines = append(lines, b.line())
