@@ -23,6 +23,7 @@ const (
 type samplesTab struct {
 	still
 	back   int  // previews before the newest
+	pinned bool // the one in view stays although it was the newest
 	asked  bool // for a preview with the raw weights: it stays in view when it comes
 	seen   int  // previews that were there at the last look
 	blink  bool // raw instead of EMA, where both are there
@@ -56,12 +57,12 @@ func (v *samplesTab) shot(t *training) (run.Event, bool) {
 		return run.Event{}, false
 	}
 	if n := len(t.shots); n > v.seen && v.seen > 0 {
-		if v.back > 0 { // the one in view stays
+		if v.back > 0 || v.pinned { // the one in view stays
 			v.back += n - v.seen
 		}
 		for i := v.seen; v.asked && i < n; i++ {
 			if t.shots[i].Preview.Raw != "" {
-				v.asked, v.back = false, n-1-i
+				v.asked, v.pinned, v.back = false, true, n-1-i
 			}
 		}
 	}
@@ -128,6 +129,7 @@ func (v *samplesTab) table(t *training) []binding {
 			if key == "[" || key == "left" {
 				by = 1
 			}
+			v.pinned = false
 			v.back = move(v.back, by, len(t.shots))
 			return v.load(t)
 		}},

@@ -125,6 +125,10 @@ func TestSamplesTab(t *testing.T) {
 	follow(m, m.places[tabSamples].open(m))
 	s.render()
 	shows(t, s, "it �[31mfailed", "raw weights", "!nearest") // one of its files is not there, which is said
+	m.apply(shot(430, ""))                                   // it stays in view
+	follow(m, m.places[tabSamples].open(m))
+	s.render()
+	shows(t, s, "raw weights")
 	do(s, m, "space")
 	shows(t, s, "!EMA ")
 }
