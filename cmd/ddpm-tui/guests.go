@@ -200,7 +200,8 @@ func (g *guests) one(ctx context.Context, dir, name string, control bool, opt tu
 	following, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until the screen has left
 	defer cancel()
 	src := attachAs(following, folder, role, name+" over SSH")
-	opt.Title = folder.Name()
+	opt.Title, opt.Desk = folder.Name(), desk(folder)
+	opt.Desk.Sample, opt.Desk.Save = nil, nil // a guest neither computes nor writes here
 	if err := tui.RunTraining(ctx, src, opt); err != nil && !errors.Is(err, tui.ErrLeft) {
 		return err
 	}
