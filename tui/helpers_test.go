@@ -131,6 +131,12 @@ func screens() map[string]func() screen {
 			m.update(batchMsg[run.Event]{items: history(30)})
 			return m
 		},
+		"home with samples": func() screen {
+			h := newHome([]RunInfo{{Name: "a", Dir: "a", Step: 5, Steps: 10, Sample: "s.png", SampleRows: 2, SampleCols: 2}, {Name: "b", Dir: "b"}}, nil)
+			h.desk.Last = func(RunInfo) (image.Image, error) { return tiles(2, 2), nil }
+			h.update(h.init()())
+			return h
+		},
 		"form": func() screen {
 			h := newHome(nil, []string{"tiny", "avatars32"})
 			h.open()

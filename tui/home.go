@@ -3,12 +3,14 @@ package tui
 import (
 	"context"
 	"fmt"
+	"image"
 	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/ddpm-tui/ddpm-tui/tui/chart"
+	"github.com/ddpm-tui/ddpm-tui/tui/picture"
 )
 
 // RunInfo is a run as the home screen lists it.
@@ -20,6 +22,9 @@ type RunInfo struct {
 	Loss        []float64 // its history, for the sparkline
 	LossAt      []int64   // the steps of Loss, where they are known
 	LossEMA     float64
+	Sample      string // the last samples, a picture of the run's; "" is none
+	SampleRows  int    // of tiles
+	SampleCols  int
 	Updated     time.Time
 }
 
@@ -45,6 +50,9 @@ type Choice struct {
 // RunHome lists the runs and returns what the person chose. Leaving is ActionQuit.
 func RunHome(ctx context.Context, runs []RunInfo, presets []string, opt Options) (Choice, error) {
 	h := newHome(runs, presets)
+	if opt.Desk != nil {
+		h.desk = *opt.Desk
+	}
 	if err := show(ctx, h, opt); err != nil {
 		return Choice{Action: ActionQuit}, err
 	}
@@ -58,6 +66,39 @@ type home struct {
 	form   *form
 	forms  func() *form
 	choice Choice
+
+	desk  Desk
+	wants string       // the folder of the run whose samples are being read, or were
+	shown string       // whose are in the gallery
+	fresh *homeShotMsg // not hung yet
+}
+
+// homeShotMsg brings the last samples of a run.
+type homeShotMsg struct {
+	run RunInfo
+	m   image.Image
+}
+
+// homeShot is the picture of the chosen run's samples.
+const homeShot = "last samples"
+
+// look reads the samples of the chosen run.
+func (h *home) look() tea.Cmd {
+	if h.at == 0 || h.desk.Last == nil {
+		return nil
+	}
+	r := h.runs[h.at-1]
+	if r.Sample == "" || r.Dir == h.wants {
+		return nil
+	}
+	h.wants = r.Dir
+	return func() tea.Msg {
+		m, err := h.desk.Last(r)
+		if err != nil {
+			return nil // it is gone: there is nothing to show
+		}
+		return homeShotMsg{r, m}
+	}
 }
 
 func newHome(runs []RunInfo, presets []string) *home {
@@ -69,7 +110,7 @@ func newHome(runs []RunInfo, presets []string) *home {
 	return h
 }
 
-func (h *home) init() tea.Cmd  { return nil }
+func (h *home) init() tea.Cmd  { return h.look() }
 func (h *home) typing() bool   { return h.form != nil }
 func (h *home) notice() string { return "" }
 
@@ -79,6 +120,12 @@ func (h *home) leave(bool) tea.Cmd {
 }
 
 func (h *home) update(msg tea.Msg) tea.Cmd {
+	if m, ok := msg.(homeShotMsg); ok {
+		if m.run.Dir == h.wants {
+			h.fresh, h.shown = &m, m.run.Dir
+		}
+		return nil
+	}
 	if h.form == nil {
 		return nil
 	}
@@ -97,7 +144,7 @@ func (h *home) table() []binding {
 		return h.form.table()
 	}
 	move := func(n int) func() tea.Cmd {
-		return func() tea.Cmd { h.at = min(len(h.runs), max(0, h.at+n)); return nil }
+		return func() tea.Cmd { h.at = min(len(h.runs), max(0, h.at+n)); return h.look() }
 	}
 	return []binding{
 		{keys: []string{"up", "k"}, name: "", help: "the run before", do: move(-1)},
@@ -139,8 +186,21 @@ func (h *home) draw(s surface) block {
 		what = "1 run"
 	}
 	head := text(s.w, 1, headerLine(th, "", []string{bold("").Paint("Denoising diffusion in the terminal")}, what, s.w))
-	list := panel(th, "runs", "", s.w, s.h-1, func(w, hh int) block { return text(w, hh, h.rows(s, w, hh)...) })
-	return stack(head, list)
+	if h.fresh != nil {
+		s.g.set(homeShot, picture.Sheet{Image: h.fresh.m, Rows: h.fresh.run.SampleRows, Cols: h.fresh.run.SampleCols}, true)
+		h.fresh = nil
+	}
+	shotH := 0
+	if h.at > 0 && h.shown == h.runs[h.at-1].Dir && s.h >= 20 {
+		shotH = min((s.h-1)/2, s.h-1-5)
+	}
+	list := panel(th, "runs", "", s.w, s.h-1-shotH, func(w, hh int) block { return text(w, hh, h.rows(s, w, hh)...) })
+	if shotH == 0 {
+		return stack(head, list)
+	}
+	r := h.runs[h.at-1]
+	last := panel(th, "its last samples", th.dim.Paint("step "+brief(r.Step)+" of "+brief(r.Steps)), s.w, shotH, func(w, h int) block { return s.g.draw(th, homeShot, w, h, "") })
+	return stack(head, list, last)
 }
 
 // rows are the entries that fit, with the chosen one among them.

@@ -14,9 +14,10 @@ type Desk struct {
 	Open func(path string) (image.Image, error)
 	// Runs are the runs to compare with.
 	Runs func() []RunInfo
+	// Last reads the last samples of a run in a list.
+	Last func(r RunInfo) (image.Image, error)
 	// Config is the configuration of a run, as names and values.
-	Config func(dir string) ([]Setting, error)
-	// CheckEdit says what is wrong with a value of the setting that can change while the run trains.
+	Config   func(dir string) ([]Setting, error)
 	Samplers []string // to choose from
 	// Sample draws samples from the run's latest checkpoint until ctx ends. The channel is closed when it is done.
 	Sample func(ctx context.Context, r SampleRequest) (<-chan SampleFrame, error)

@@ -60,9 +60,22 @@ func neighbours(folder *run.Folder) []tui.RunInfo {
 
 // runInfo is a listed run as the screens show it.
 func runInfo(i run.Info) tui.RunInfo {
-	return tui.RunInfo{
+	r := tui.RunInfo{
 		Name: i.Name, Dir: i.Dir, Preset: i.Preset, State: i.State, Step: i.Step, Steps: i.Steps, Loss: i.Losses, LossAt: i.LossSteps, LossEMA: i.LossEMA, Updated: i.Updated,
 	}
+	if p := i.Sample; p != nil {
+		r.Sample, r.SampleRows, r.SampleCols = p.Samples, p.Rows, p.Cols
+	}
+	return r
+}
+
+// lastSamples reads the last samples of a listed run.
+func lastSamples(r tui.RunInfo) (image.Image, error) {
+	folder, err := run.Open(r.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return readPicture(folder, r.Sample)
 }
 
 // settings are the lines of a run's config.json, nested names with dots; "" is the run itself.

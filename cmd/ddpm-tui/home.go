@@ -45,7 +45,9 @@ func home(c *cobra.Command, _ []string) error {
 			presets[0], presets[i] = presets[i], presets[0]
 		}
 	}
-	choice, err := tui.RunHome(c.Context(), runs, presets, screen(c, "ddpm-tui"))
+	opt := screen(c, "ddpm-tui")
+	opt.Desk = &tui.Desk{Last: lastSamples}
+	choice, err := tui.RunHome(c.Context(), runs, presets, opt)
 	if err != nil {
 		return err
 	}

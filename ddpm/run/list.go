@@ -33,6 +33,7 @@ type Info struct {
 	LossEMA      float64
 	Losses       []float64 // LossEMA over the run, at most sparkPoints of them, the last one last
 	LossSteps    []int64   // the steps of Losses
+	Sample       *Preview  // the last one that is in the parts of the log that were read, nil if there is none
 	Updated      time.Time // of the last event
 	Problem      string    // the error that ended it, or why the log cannot be read
 }
@@ -182,6 +183,8 @@ func (i *Info) apply(e Event) {
 		i.State, i.Problem, i.Doing = Interrupted, "", ""
 	case e.Metrics != nil:
 		i.LossEMA = float64(e.Metrics.LossEMA)
+	case e.Preview != nil:
+		i.Sample = e.Preview
 	case e.State != nil:
 		i.Doing = e.State.Name
 	case e.End != nil:
