@@ -54,6 +54,7 @@ func (j *job) flags(fl *pflag.FlagSet) {
 	j.compute.flags(fl)
 	fl.StringVar(&j.address, "metrics-addr", "", "serve the run's numbers for Prometheus at a loopback address, such as 127.0.0.1:9100")
 	j.ranks.flags(fl)
+	fl.StringVar(&j.ranks.trace, "rank-trace", "", "with several ranks, where a trace of rank 0's tenth step goes: what was computed, and summed meanwhile (Chrome's format)")
 }
 
 // check refuses wrong flags before anything is made.
@@ -193,6 +194,7 @@ func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, bega
 		o.Notes = append(o.Notes, *note)
 	}
 	o.AllowDataChange, o.Stale, o.Edit, o.Comm = j.allowChange, lock.Stale, j.edit.edit, j.ranks
+	o.Trace = j.ranks.trace
 	t, err := train.New(ctx, b, cfg, folder, o)
 	if err != nil {
 		stopped := ctx.Err() != nil && errors.Is(err, ctx.Err())

@@ -22,6 +22,7 @@ type ranks struct {
 	peers  []dist.Peer
 	asked  bool          // --distributed
 	silent time.Duration // --rank-timeout
+	trace  string        // --rank-trace
 }
 
 // rankPatience is how long a rank that cannot go on waits for rank 0, which has the run, to end the job.

@@ -77,6 +77,11 @@ func (t *Trainer) loop(ctx context.Context) error {
 		if r.Stop {
 			return nil
 		}
+		if t.o.Trace != "" && t.Step.Done == traceStep && t.team.Size() > 1 {
+			if err := t.writeTrace(); err != nil {
+				t.logf("warn", "the trace of step %d could not be written: %v", traceStep, err)
+			}
+		}
 		t.keepAverages()
 		if t.saveDue() {
 			t.saveAndSay()
@@ -98,6 +103,15 @@ func (t *Trainer) loop(ctx context.Context) error {
 		}
 	}
 	return t.preview(ctx, false)
+}
+
+// writeTrace writes where this rank's time went in the last step.
+func (t *Trainer) writeTrace() error {
+	p, err := t.Step.Work.trace()
+	if err != nil {
+		return err
+	}
+	return run.WriteFile(t.o.Trace, p, 0o644)
 }
 
 // previewSoon sets the time of the next preview.

@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -246,6 +247,31 @@ func (w *Work) report(to []float32, norm float32) {
 	for _, s := range w.Sums {
 		to[3] += float32((s.To - s.From).Seconds())
 	}
+}
+
+// traceStep is the step whose trace is written: the first ones are not like the others.
+const traceStep = 10
+
+// trace is where the time of the step went, as Chrome's trace events, which Perfetto shows too: what was computed, and what was summed
+// meanwhile.
+func (w *Work) trace() ([]byte, error) {
+	type event struct {
+		Name  string  `json:"name"`
+		Phase string  `json:"ph"`
+		TS    float64 `json:"ts"` // microseconds
+		Dur   float64 `json:"dur"`
+		PID   int     `json:"pid"`
+		TID   int     `json:"tid"`
+	}
+	var list []event
+	add := func(tid int, name string, spans []Span) {
+		for i, s := range spans {
+			list = append(list, event{fmt.Sprintf("%s %d", name, i), "X", float64(s.From.Nanoseconds()) / 1e3, float64((s.To - s.From).Nanoseconds()) / 1e3, 0, tid})
+		}
+	}
+	add(0, "segment", w.Segments)
+	add(1, "sum", w.Sums)
+	return json.Marshal(list)
 }
 
 func (w *Work) computed() time.Duration {

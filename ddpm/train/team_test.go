@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -61,6 +63,7 @@ func TestTeamTrains(t *testing.T) {
 	}
 	x := newBench(t, 12)
 	x.config.Batch = 8
+	x.options.Trace = filepath.Join(t.TempDir(), "trace.json")
 	for _, n := range []int{3, 2} {
 		if err := errors.Join(x.trainTogether(n, Follow)...); err != nil {
 			t.Fatal(err)
@@ -70,6 +73,13 @@ func TestTeamTrains(t *testing.T) {
 	x.options.Comm = nil
 	if err := x.train(t.Context(), processor(t, "", 1)); err != nil {
 		t.Fatal(err)
+	}
+	var trace []struct {
+		Name    string
+		TS, Dur float64
+	}
+	if p, err := os.ReadFile(x.options.Trace); err != nil || json.Unmarshal(p, &trace) != nil || len(trace) < 4 || trace[0].Name != "segment 0" || !(trace[0].Dur > 0) {
+		t.Errorf("the trace is %+v, %v", trace, err)
 	}
 	got, want := x.losses(), alone.losses()
 	if len(got) != len(want) || len(want) != 36 {

@@ -51,6 +51,7 @@ type Options struct {
 	Notes           []run.Log                      // what there is to say at the start
 	Edit            run.Edit                       // to make before the first step
 	AllowDataChange bool                           // go on although the images are not those of the start
+	Trace           string                         // where the trace of a step of several ranks goes, "" for none
 	Comm            dist.Comm                      // the ranks that share each batch, of which this is the first; nil for one process alone
 }
 
