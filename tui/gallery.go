@@ -33,8 +33,6 @@ type artwork struct {
 	still   bool
 	seq     int
 	wanted  bool // drawn in the last frame
-	was     bool // and in the one before it
-	stale   bool // it comes back, and there is a newer image: the old one is not shown again
 	want    recipe
 	made    recipe
 	have    picture.Encoded
@@ -98,11 +96,8 @@ func (g *gallery) draw(th theme, name string, w, h int, missing string) block {
 	a.want = recipe{seq: a.seq, mode: g.mode, opt: picture.Options{
 		Cols: w, Rows: h, CellW: g.cellW, CellH: g.cellH, Colors: g.colors, Still: a.still, Background: th.back, Light: !th.dark, Passthrough: g.tmux,
 	}}
-	if !a.was && a.made.seq > 0 && a.made.seq != a.seq {
-		a.stale = true
-	}
 	e := a.have
-	if a.stale || e.Mode != g.mode || e.Cols == 0 || e.Cols > w || e.Rows > h {
+	if e.Mode != g.mode || e.Cols == 0 || e.Cols > w || e.Rows > h {
 		return text(w, h)
 	}
 	if !e.Mode.Drawn() {
@@ -120,7 +115,7 @@ func (g *gallery) draw(th theme, name string, w, h int, missing string) block {
 // begin starts a frame.
 func (g *gallery) begin() {
 	for _, a := range g.art {
-		a.was, a.wanted = a.wanted, false
+		a.wanted = false
 	}
 }
 
@@ -179,9 +174,6 @@ func (g *gallery) work() tea.Cmd {
 // wait is how long a picture has to wait; negative is until lineMsg. One that is to be elsewhere, or of another size, does not: the one
 // before it does not do.
 func (g *gallery) wait(a *artwork) time.Duration {
-	if a.stale {
-		return 0
-	}
 	before := a.made
 	if before.seq = a.want.seq; before != a.want {
 		return 0
@@ -217,7 +209,7 @@ func (g *gallery) encoded(m encodedMsg) {
 	if a == nil {
 		return
 	}
-	a.busy, a.made, a.quality, a.stale = false, m.from, m.pic.Quality, false
+	a.busy, a.made, a.quality = false, m.from, m.pic.Quality
 	if m.pic.Mode == picture.Kitty && m.pic.Cols > 0 {
 		a.next = &m.pic
 		return
