@@ -22,7 +22,8 @@ type progress struct {
 	state   string // the trainer's word, or "" before it has said anything
 	step    int64
 	last    run.Metrics
-	steps   int // metrics seen
+	perRank []run.RankWork // the last that were told
+	steps   int            // metrics seen
 	buckets []float64
 	preview *run.Preview
 	shot    int64 // step of the preview
@@ -96,7 +97,7 @@ func (p *progress) begin(e run.Event) {
 		*text = clean(*text)
 	}
 	again := p.start.Name != "" || p.end != nil
-	p.start, p.end, p.step, p.reading = s, nil, e.Step, nil
+	p.start, p.end, p.step, p.reading, p.perRank = s, nil, e.Step, nil, nil
 	p.shots = slices.DeleteFunc(p.shots, func(old run.Event) bool { return old.Step > e.Step }) // it went back
 	p.edits = slices.DeleteFunc(p.edits, func(old run.Event) bool { return old.Step > e.Step })
 	what := "training"
@@ -112,6 +113,9 @@ func (p *progress) measure(step int64, m run.Metrics) {
 		p.state = "running"
 	}
 	p.last = m
+	if m.PerRank != nil { // not every step has it
+		p.perRank = m.PerRank
+	}
 	x := float64(step)
 	p.loss.Add(x, float64(m.Loss))
 	p.ema.Add(x, float64(m.LossEMA))

@@ -16,6 +16,11 @@ func (y *systemTab) draw(t *training, s surface, w, h int) block {
 	factsH := min(10, max(5, h/4))
 	facts := panel(s.th, "device", "", w, factsH, func(w, h int) block { return text(w, h, y.facts(t, s.th)...) })
 	rest := h - factsH
+	if n := len(t.start.Ranks); n > 1 {
+		ranksH := min(n+3, max(4, rest/3))
+		rest -= ranksH
+		facts = stack(facts, panel(s.th, "ranks", "", w, ranksH, func(w, h int) block { return text(w, h, fold(y.ranks(t, s.th), h, s.th)...) }))
+	}
 	if w < 100 {
 		return stack(facts, y.ops(t, s, w, rest-rest/2), y.memory(t, s, w, rest/2))
 	}
@@ -43,6 +48,25 @@ func (y *systemTab) facts(t *training, th theme) []string {
 		if flops := 6 * float64(st.MACs) * float64(m.ImagesPerS); flops > 0 {
 			lines = append(lines, line("arithmetic", fmt.Sprintf("%.1f GFLOP/s of the network's own (3 passes, 2 a multiply-add)", flops/1e9)))
 		}
+	}
+	return lines
+}
+
+// ranks are the processes that share each batch, a line each: what it is and what it does.
+func (y *systemTab) ranks(t *training, th theme) []string {
+	lines := []string{fmt.Sprintf(" %d ranks; rank 0 waits for sums %.1f%% of a step", len(t.start.Ranks), 100*float64(t.last.CommShare))}
+	for i, r := range t.start.Ranks {
+		work := th.dim.Paint("not yet measured")
+		if i < len(t.perRank) {
+			w := t.perRank[i]
+			work = fmt.Sprintf("%s images/s, waits %.1f%%, %.0f%% of the sums hidden", number(float64(w.ImagesPerS)), 100*float64(w.CommShare), 100*float64(w.Hidden))
+		}
+		line := fmt.Sprintf(" %3d %s %3d images  %s", i, pad(clean(r.Host), 12), r.Images, work)
+		line += th.dim.Paint(fmt.Sprintf("  %s of %s free, %s", bytes(r.PlanBytes), bytes(r.FreeBytes), clean(r.Device)))
+		if r.Short {
+			line += th.warn.Paint("  too little memory")
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }

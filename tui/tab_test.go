@@ -183,6 +183,22 @@ func TestSystemTab(t *testing.T) {
 	shows(t, s, "AVX-512", "1.2 GiB planned", "conv2d", "40x", "300.0 ms", "60.0%", "arena", "1.0 GiB", "weights", "data wait")
 }
 
+func TestSystemTabRanks(t *testing.T) {
+	s, m := onTab(t, tabSystem)
+	shows(t, s, "!ranks")
+	start := m.start
+	start.Ranks = []run.Rank{{Host: "one", Images: 17, PlanBytes: 1 << 30, FreeBytes: 8 << 30}, {Host: "evil\x1b[2J", Images: 15, PlanBytes: 1 << 30, FreeBytes: 1 << 29, Short: true}}
+	tell := func(e run.Event) {
+		e.V, e.Time = 1, testTime
+		send(s, batchMsg[run.Event]{items: []run.Event{e}})
+	}
+	tell(run.Event{Step: 300, Start: &start})
+	shows(t, s, "2 ranks", "17 images", "not yet measured", "too little memory", "!evil\x1b")
+	tell(run.Event{Step: 301, Metrics: &run.Metrics{Loss: 1, Ranks: 2, CommShare: .125, PerRank: []run.RankWork{{ImagesPerS: 50, CommShare: .1, Hidden: .75}, {ImagesPerS: 40, CommShare: .3}}}})
+	tell(run.Event{Step: 302, Metrics: &run.Metrics{Loss: 1, Ranks: 2, CommShare: .125}})
+	shows(t, s, "12.5%", "waits 10.0%, 75% of the sums hidden", "waits 30.0%")
+}
+
 // Keys of the loss chart, and the themes.
 func TestTrainTab(t *testing.T) {
 	s, m := onTab(t, tabTrain)
