@@ -9,11 +9,13 @@ import (
 	"image/png"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,6 +35,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main() // does not return
 	}
+	// A shell that ignores hang-ups (nohup) hands that down, and a run is right to ignore them then. A signal that is caught here is
+	// at its default in the programs that the tests start.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	var err error
 	if shared, err = os.MkdirTemp("", "ddpm-tui-test"); err != nil {
 		panic(err)

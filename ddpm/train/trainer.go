@@ -72,9 +72,14 @@ func New(ctx context.Context, b backend.Backend, c *Config, folder *run.Folder, 
 	if repaired != "" {
 		t.logf("warn", "%s", repaired)
 	}
-	for _, n := range o.Notes {
-		t.logf(n.Level, "%s", n.Text)
+	notes := func(warnings bool) { // what only informs waits until it is known that there is something to begin
+		for _, n := range o.Notes {
+			if (n.Level != "info") == warnings {
+				t.logf(n.Level, "%s", n.Text)
+			}
+		}
 	}
+	notes(true)
 	if o.Stale != 0 {
 		t.logFault(&run.FaultStale, "info", "process %d, which trained this run before, ended without a word", o.Stale)
 	}
@@ -89,6 +94,7 @@ func New(ctx context.Context, b backend.Backend, c *Config, folder *run.Folder, 
 		}
 		return nil, errors.Join(err, t.log.Close())
 	}
+	notes(false)
 	return t, nil
 }
 
