@@ -41,6 +41,7 @@ type attached struct {
 	events chan run.Event
 	frames chan tui.Frame
 	lost   chan run.Event // events that come through the socket
+	tried  chan struct{}  // closed once the socket has been tried
 
 	mu     sync.Mutex
 	client *socket.Client
@@ -63,6 +64,7 @@ func attachAs(ctx context.Context, folder *run.Folder, role socket.Role, name st
 	a := &attached{
 		folder: folder, role: role, name: name, live: map[string]int64{},
 		events: make(chan run.Event, 4096), frames: make(chan tui.Frame, 8), lost: make(chan run.Event, 256),
+		tried: make(chan struct{}),
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wait sync.WaitGroup
@@ -89,8 +91,12 @@ func viewerName() string {
 func (a *attached) Events() <-chan run.Event { return a.events }
 func (a *attached) Frames() <-chan tui.Frame { return a.frames }
 
-// Send implements tui.Source.
+// Send implements tui.Source. A command that comes before the first try to connect has ended waits for that.
 func (a *attached) Send(c run.Command) error {
+	select {
+	case <-a.tried:
+	case <-time.After(historyPatience):
+	}
 	a.mu.Lock()
 	client := a.client
 	a.mu.Unlock()
@@ -256,6 +262,8 @@ func (a *attached) show(f tui.Frame, live bool) {
 // connect keeps a connection to the trainer's socket, as long as ctx lives. A screen that was stopped for a while has been cut off
 // and comes back here.
 func (a *attached) connect(ctx context.Context) {
+	tried := sync.OnceFunc(func() { close(a.tried) })
+	defer tried()
 	for {
 		client, err := socket.Dial(ctx, a.folder, a.role, a.name, socket.Handlers{
 			Frame: func(f socket.Frame) { a.show(tui.Frame(f), true) },
@@ -270,11 +278,12 @@ func (a *attached) connect(ctx context.Context) {
 		})
 		switch {
 		case err == nil:
-			a.use(ctx, client)
+			a.use(ctx, client, tried)
 		case !errors.Is(err, socket.ErrNoTrainer) && ctx.Err() == nil && !a.said:
 			a.said = true
 			a.say(ctx, "warn", "only the log can be seen: "+err.Error())
 		}
+		tried()
 		select {
 		case <-ctx.Done():
 			return
@@ -283,11 +292,12 @@ func (a *attached) connect(ctx context.Context) {
 	}
 }
 
-// use keeps a connection until it ends.
-func (a *attached) use(ctx context.Context, client *socket.Client) {
+// use keeps a connection until it ends; ready is called once commands can be sent.
+func (a *attached) use(ctx context.Context, client *socket.Client, ready func()) {
 	a.mu.Lock()
 	a.client, a.met = client, true
 	a.mu.Unlock()
+	ready()
 	if a.role != socket.Watch && !client.Control && !a.said {
 		a.said = true
 		a.say(ctx, "warn", client.Controller+" has control and this screen watches: attach --take takes it over")

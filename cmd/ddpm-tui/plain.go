@@ -157,7 +157,7 @@ func tell(ctx context.Context, src *attached, w io.Writer, lines <-chan string) 
 			default:
 				n.shown = time.Time{} // samples that were asked for are said
 				if err := src.Send(command); err != nil {
-					n.say(time.Now(), "error: %s: %v", command, err)
+					n.say(time.Now(), "error: %s: %v", command.Name, err)
 				}
 			}
 		case <-ctx.Done():
