@@ -87,6 +87,8 @@ func startHost(t *testing.T, root string, more ...string) *host {
 	go func() { defer close(read); io.Copy(h, lines) }()
 	t.Cleanup(func() {
 		h.cmd.Process.Signal(syscall.SIGTERM)
+		giveUp := time.AfterFunc(patience, func() { h.cmd.Process.Kill() })
+		defer giveUp.Stop()
 		<-read
 		h.cmd.Wait() // a test that wants its exit code has it
 	})
@@ -185,11 +187,13 @@ func TestServe(t *testing.T) {
 	// The end of the server leaves terminals as they were, and training alone.
 	h.cmd.Process.Signal(syscall.SIGTERM)
 	ann.until("the server ends; training goes on")
-	ann.end(exitOK)
+	ann.end(exitOK, 255) // ssh says 255 if the connection was closed before it had read how the session ended
 	if trainer.ProcessState != nil {
 		t.Error("the trainer has ended")
 	}
 	trainer.Process.Signal(syscall.SIGTERM)
+	giveUp := time.AfterFunc(patience, func() { trainer.Process.Kill() })
+	defer giveUp.Stop()
 	trainer.Wait() // other tests say how
 	if said := h.String(); crash.MatchString(said) || !strings.Contains(said, "ann watches\n") || !strings.Contains(said, "bob watches and controls") {
 		t.Errorf("the server said %s", said)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -147,8 +148,8 @@ func (term *terminal) frame(top, bottom string) {
 	}
 }
 
-// end waits for the program and expects its exit code and the terminal as it was before.
-func (term *terminal) end(code int) {
+// end waits for the program and expects one of the exit codes and the terminal as it was before.
+func (term *terminal) end(codes ...int) {
 	term.t.Helper()
 	giveUp := time.AfterFunc(patience, func() { term.cmd.Process.Kill() })
 	defer giveUp.Stop()
@@ -161,8 +162,8 @@ func (term *terminal) end(code int) {
 	term.mu.Lock()
 	defer term.mu.Unlock()
 	raw := term.raw.String()
-	if got := term.cmd.ProcessState.ExitCode(); got != code {
-		term.t.Errorf("exit code %d, want %d: %q", got, code, raw[max(0, len(raw)-400):])
+	if got := term.cmd.ProcessState.ExitCode(); !slices.Contains(codes, got) {
+		term.t.Errorf("exit code %d, want %d: %q", got, codes, raw[max(0, len(raw)-400):])
 	}
 	if crash.MatchString(raw) {
 		term.t.Errorf("it crashed: %s", raw)
