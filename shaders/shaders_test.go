@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,19 +53,34 @@ func TestManifest(t *testing.T) {
 }
 
 // TestRecompile compiles the sources again, where the compiler that made the committed files is installed.
-func TestRecompile(t *testing.T) {
-	version, err := build.Version("glslc")
+func TestRecompile(t *testing.T) { eachGroup(t, recompile) }
+
+// eachGroup runs a test for the portable shaders and for the cooperative matrices, which have a compiler of their own.
+func eachGroup(t *testing.T, f func(t *testing.T, group []build.Target)) {
+	list, _ := targets(t)
+	for name, matrices := range map[string]bool{"portable": false, "matrices": true} {
+		group := slices.DeleteFunc(slices.Clone(list), func(x build.Target) bool { return x.Matrices() != matrices })
+		t.Run(name, func(t *testing.T) { f(t, group) })
+	}
+}
+
+func recompile(t *testing.T, group []build.Target) {
+	compiler, err := group[0].Compiler().Path()
 	if err != nil {
 		t.Skip(err)
 	}
-	list, manifest := targets(t)
+	version, err := build.Version(compiler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, manifest := targets(t)
 	same := 0
-	for _, x := range list {
+	for _, x := range group {
 		if manifest[x.Name].Compiler != version {
 			continue
 		}
 		same++
-		code, err := build.Compile("glslc", ".", x)
+		code, err := build.Compile(compiler, ".", x)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -78,17 +94,10 @@ func TestRecompile(t *testing.T) {
 	}
 }
 
-// eachFile runs a tool on every SPIR-V file and gives f what it prints.
-func eachFile(t *testing.T, f func(name, out string), tool string, args ...string) {
+// eachFile runs a tool on SPIR-V files and gives f what it prints.
+func eachFile(t *testing.T, group []build.Target, f func(name, out string), tool string, args ...string) {
 	t.Helper()
-	if _, err := exec.LookPath(tool); err != nil {
-		t.Skipf("%v (Debian: apt install spirv-tools spirv-cross)", err)
-	}
-	list, _ := targets(t)
-	for _, x := range list {
-		if x.Matrices() {
-			continue
-		}
+	for _, x := range group {
 		out, err := exec.Command(tool, append(args, x.Name+".spv")...).CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: %s: %v\n%s", x.Name, tool, err, out)
@@ -99,12 +108,22 @@ func eachFile(t *testing.T, f func(name, out string), tool string, args ...strin
 }
 
 func TestValid(t *testing.T) {
-	eachFile(t, func(string, string) {}, "spirv-val", "--target-env", "vulkan1.1")
+	eachGroup(t, func(t *testing.T, group []build.Target) {
+		val, err := group[0].Compiler().Validator()
+		if err != nil {
+			t.Skipf("%v (Debian: apt install spirv-tools)", err)
+		}
+		eachFile(t, group, func(string, string) {}, val, "--target-env", "vulkan1.1")
+	})
 }
 
-// TestMetal translates every shader as MoltenVK does.
+// TestMetal translates every portable shader as MoltenVK does.
 func TestMetal(t *testing.T) {
-	eachFile(t, func(name, out string) {
+	if _, err := exec.LookPath("spirv-cross"); err != nil {
+		t.Skipf("%v (Debian: apt install spirv-cross)", err)
+	}
+	list, _ := targets(t)
+	eachFile(t, slices.DeleteFunc(list, build.Target.Matrices), func(name, out string) {
 		if !strings.Contains(out, "kernel void main0") {
 			t.Errorf("%s: no kernel in its translation:\n%s", name, out)
 		}

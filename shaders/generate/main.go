@@ -1,5 +1,6 @@
 // Command generate compiles the shaders whose sources changed and writes the manifest. It runs in the folder of the shaders.
-// GLSLC and GLSLC_MATRIX name other compilers; that of the cooperative matrices must know GL_KHR_cooperative_matrix.
+// GLSLC names another glslc than that of the path; GLSLC_MATRIX the one for the cooperative matrices (matrix_*.comp), which must know
+// GL_KHR_cooperative_matrix: newer.sh gets one. It is asked for only where such a shader has changed.
 package main
 
 import (
@@ -38,7 +39,12 @@ func generate(dir string) error {
 	for _, f := range stale {
 		gone[filepath.Base(f)] = true
 	}
+	apart := false
 	for _, t := range targets {
+		if t.Matrices() && !apart {
+			apart = true
+			fmt.Fprintln(&manifest, "# cooperative matrices, made by a newer compiler (newer.sh)")
+		}
 		delete(gone, t.Name+".spv")
 		entry, err := one(dir, t, old[t.Name])
 		if err != nil {
@@ -64,12 +70,9 @@ func one(dir string, t build.Target, had build.Entry) (build.Entry, error) {
 	if _, err := os.Stat(file); err == nil && had.Hash == hash {
 		return had, nil
 	}
-	compiler, variable := "glslc", "GLSLC"
-	if t.Matrices() {
-		variable = "GLSLC_MATRIX"
-	}
-	if s := os.Getenv(variable); s != "" {
-		compiler = s
+	compiler, err := t.Compiler().Path()
+	if err != nil {
+		return had, fmt.Errorf("%s: %w", t.Source, err)
 	}
 	version, err := build.Version(compiler)
 	if err != nil {
@@ -82,7 +85,7 @@ func one(dir string, t build.Target, had build.Entry) (build.Entry, error) {
 	if err := os.WriteFile(file, code, 0o644); err != nil {
 		return had, err
 	}
-	if val, err := exec.LookPath("spirv-val"); err == nil && !t.Matrices() {
+	if val, err := t.Compiler().Validator(); err == nil {
 		if out, err := exec.Command(val, "--target-env", "vulkan1.1", file).CombinedOutput(); err != nil {
 			return had, fmt.Errorf("%s: spirv-val: %w\n%s", t.Name, err, out)
 		}

@@ -3,8 +3,10 @@ package build
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -43,8 +45,59 @@ func Targets(dir string) ([]Target, error) {
 	if len(list) == 0 {
 		return nil, fmt.Errorf("no shader in %s", dir)
 	}
-	slices.SortFunc(list, func(a, b Target) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(list, func(a, b Target) int {
+		if a.Matrices() != b.Matrices() {
+			return cmp.Compare(a.Compiler().Variable, b.Compiler().Variable) // the portable ones first
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
 	return list, nil
+}
+
+// A Compiler is what makes SPIR-V of a group of targets: the environment variable that names it, and what it is called without.
+type Compiler struct{ Variable, Default, Hint string }
+
+// Compilers are those of the portable shaders and of the cooperative matrices.
+var (
+	portable = Compiler{"GLSLC", "glslc", "Debian: apt install glslc"}
+	matrices = Compiler{"GLSLC_MATRIX", "", "set GLSLC_MATRIX to a glslc that knows GL_KHR_cooperative_matrix; shaders/newer.sh gets one"}
+)
+
+// Compiler is what a target wants to be compiled by.
+func (t Target) Compiler() Compiler {
+	if t.Matrices() {
+		return matrices
+	}
+	return portable
+}
+
+// Path is the compiler's file, an error where there is none.
+func (c Compiler) Path() (string, error) {
+	path := os.Getenv(c.Variable)
+	if path == "" {
+		path = c.Default
+	}
+	if path == "" {
+		return "", errors.New(c.Hint)
+	}
+	found, err := exec.LookPath(path)
+	if err != nil {
+		return "", fmt.Errorf("%w (%s)", err, c.Hint)
+	}
+	return filepath.Abs(found)
+}
+
+// Validator is the spirv-val that goes with a compiler: that of the same folder, or of the path.
+func (c Compiler) Validator() (string, error) {
+	if path, err := c.Path(); err == nil {
+		if beside, err := exec.LookPath(filepath.Join(filepath.Dir(path), "spirv-val")); err == nil {
+			return beside, nil
+		}
+	}
+	if c != portable {
+		return "", errors.New(c.Hint)
+	}
+	return exec.LookPath("spirv-val")
 }
 
 var include = regexp.MustCompile(`(?m)^#include "([^"]+)"$`)
@@ -80,10 +133,15 @@ func Hash(dir string, t Target) (string, error) {
 func Version(glslc string) (string, error) {
 	out, err := exec.Command(glslc, "--version").Output()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w (Debian: apt install glslc)", glslc, err)
+		return "", fmt.Errorf("%s: %w", glslc, err)
 	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	return strings.Join(lines[:min(2, len(lines))], ", "), nil
+	var parts []string // of which each line names one with its version, if it knows that
+	for _, line := range strings.Split(string(out), "\n") {
+		if len(strings.Fields(line)) > 1 {
+			parts = append(parts, line)
+		}
+	}
+	return strings.Join(parts[:min(2, len(parts))], ", "), nil
 }
 
 // Compile makes the SPIR-V of a target.
@@ -111,6 +169,9 @@ func ReadManifest(dir string) (map[string]Entry, error) {
 	}
 	entries := map[string]Entry{}
 	for _, line := range strings.Split(strings.TrimSpace(string(p)), "\n") {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
 		f := strings.SplitN(line, "\t", 3)
 		if len(f) != 3 {
 			return nil, fmt.Errorf("%s: line %q", Manifest, line)
