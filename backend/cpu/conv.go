@@ -16,6 +16,9 @@ func init() {
 		packed: convPacked,
 		scratch: func(b *Backend, s *backend.Step) int {
 			a, x, w := s.Attrs.(backend.Conv), s.In[0], s.In[1].Shape
+			if b.dots(s) {
+				return dotConvScratch(s)
+			}
 			if b.winograd(a, x.Shape[0], w[3], w[0]) {
 				p := b.winoStep(s, false)
 				return p.floats() + paddedCopy(x, 1)
@@ -37,6 +40,9 @@ func init() {
 		},
 		scratch: func(b *Backend, s *backend.Step) int {
 			a, w := s.Attrs.(backend.Conv), s.In[1].Shape
+			if b.dots(s) {
+				return dotConvDataScratch(s)
+			}
 			if b.winograd(a, s.In[0].Shape[0], w[0], w[3]) {
 				p := b.winoStep(s, true)
 				return p.floats() + paddedCopy(s.In[0], 1)
@@ -50,6 +56,9 @@ func init() {
 // convPacked is the packed kernel and bias, or the transformed kernel, of a forward convolution.
 func convPacked(b *Backend, s *backend.Step) int {
 	a, w := s.Attrs.(backend.Conv), s.In[1].Shape
+	if b.dots(s) {
+		return dotConvPacked(s)
+	}
 	if b.winograd(a, s.In[0].Shape[0], w[3], w[0]) {
 		if w[3]*w[0] >= fewKernel { // four times the weights, to be read from memory: it is faster to make them where they are used
 			return 0
@@ -60,12 +69,17 @@ func convPacked(b *Backend, s *backend.Step) int {
 	return b.packed(w[0], w[1]*w[2], w[3]) + b.panels(w[0])*b.tile.NR
 }
 
+// convOut is the extent of the output.
+func convOut(a backend.Conv) (h, w int) {
+	return (a.H+a.Top+a.Bottom-a.KH)/a.Stride + 1, (a.W+a.Left+a.Right-a.KW)/a.Stride + 1
+}
+
 // convHalo is how far the taps reach beyond the image.
 func convHalo(a backend.Conv) int { return max(a.Top, a.Left, a.Bottom, a.Right) }
 
 // dataHalo is the same for the data gradient, which reads the output's gradient.
 func dataHalo(a backend.Conv) int {
-	oh, ow := (a.H+a.Top+a.Bottom-a.KH)/a.Stride+1, (a.W+a.Left+a.Right-a.KW)/a.Stride+1
+	oh, ow := convOut(a)
 	reach := 0
 	for _, d := range [][4]int{{a.H, a.Top, a.KH, oh}, {a.W, a.Left, a.KW, ow}} {
 		lo, hi := -((d[2] - 1 - d[1]) / a.Stride), (d[0]-1+d[1])/a.Stride
@@ -102,6 +116,9 @@ func (c *call) padded(x image, halo int, scratch []float32) (y image, refresh fu
 func prepareConv(c *call) func() {
 	a, w := c.step.Attrs.(backend.Conv), c.in[1]
 	O, I, nr := w.v.Shape[0], w.v.Shape[3], c.tile.NR
+	if c.dots(c.step) {
+		return prepareDotConv(c)
+	}
 	if c.winograd(a, c.in[0].v.Shape[0], I, O) {
 		return prepareWinoConv(c, false)
 	}
@@ -160,6 +177,9 @@ func prepareConv(c *call) func() {
 func prepareConvData(c *call) func() {
 	a, w := c.step.Attrs.(backend.Conv), c.in[1]
 	O, I, nr, s := w.v.Shape[0], w.v.Shape[3], c.tile.NR, a.Stride
+	if c.dots(c.step) {
+		return prepareDotConvData(c)
+	}
 	if c.winograd(a, c.in[0].v.Shape[0], O, I) {
 		return prepareWinoConv(c, true)
 	}

@@ -15,12 +15,12 @@ import (
 // peak is that of all threads.
 func BenchmarkConv3x3(b *testing.B) {
 	for _, op := range []string{"conv2d", "conv2d_data", "conv2d_weight"} {
-		for _, c := range []conv3x3{
-			{64, 32, 32, 32, 32}, {64, 16, 16, 192, 64}, {64, 8, 8, 128, 128}, {16, 64, 64, 64, 64}, {16, 32, 32, 128, 128}, {16, 16, 16, 256, 256}, {16, 8, 8, 512, 512},
+		for _, c := range []conv{
+			conv3x3(64, 32, 32, 32, 32), conv3x3(64, 16, 16, 192, 64), conv3x3(64, 8, 8, 128, 128), conv3x3(16, 64, 64, 64, 64), conv3x3(16, 32, 32, 128, 128), conv3x3(16, 16, 16, 256, 256), conv3x3(16, 8, 8, 512, 512),
 		} {
-			for _, exact := range []bool{true, false} {
-				b.Run(fmt.Sprintf("%s/%v/exact=%v", op, c, exact), func(b *testing.B) {
-					be, err := cpu.New(cpu.Options{Exact: exact})
+			for _, o := range []cpu.Options{{Exact: true}, {}, {BF16: true}} {
+				b.Run(fmt.Sprintf("%s/%v/exact=%v,bf16=%v", op, c, o.Exact, o.BF16), func(b *testing.B) {
+					be, err := cpu.New(o)
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -14,6 +14,9 @@ func init() {
 			return convHalo(attrs.(backend.Conv))
 		},
 		scratch: func(b *Backend, s *backend.Step) int {
+			if b.dots(s) {
+				return newDotWeight(s).floats()
+			}
 			if b.winogradWeight(s) {
 				w := b.winoWeightStep(s)
 				return w.floats() + paddedCopy(s.In[0], 1)
@@ -65,6 +68,9 @@ func (t *weightTiles) count() int { return t.taps * t.narrow * t.wide }
 // prepareConvWeight: dw[o,tap,i] = sum over pixels of dy[pixel, o] x[pixel + tap, i]. Each task sums its tiles over all
 // pixels, a chunk of rows at a time, in an order that does not depend on the workers.
 func prepareConvWeight(c *call) func() {
+	if c.dots(c.step) {
+		return prepareDotWeight(c)
+	}
 	if c.winogradWeight(c.step) {
 		return prepareWinoWeight(c)
 	}

@@ -25,6 +25,8 @@ type Options struct {
 	Threads int    // workers; 0 is one a processor
 	Level   string // instruction set (generic, avx2, avx512); "" is the best there is, or what DDPM_CPU says
 	Exact   bool   // direct convolutions only; also set by a non-empty DDPM_EXACT
+	BF16    bool   // convolutions and linear layers with operands in bf16; needs AVX512_BF16
+	Dot     string // the kernels of that mode (amx, avx512_bf16, go), "" for the best that the processor has
 }
 
 // Backend is the processor.
@@ -33,6 +35,7 @@ type Backend struct {
 	tile    simd.Tile
 	wino    simd.Wino
 	exact   bool
+	dot     *simd.Dot // of bf16 mode, nil outside it
 	vec     *simd.Vec
 	pool    *pool
 	workers []worker
@@ -45,6 +48,10 @@ type worker struct {
 	outer simd.OuterArgs
 	wino  simd.WinoArgs
 	tile  [8 * 32]float32 // a tile whose rows or columns do not all exist
+
+	// In bf16 mode.
+	dot    simd.DotArgs
+	blocks []float32 // what it computes: [dotBlocks][32][32]
 }
 
 // New starts the workers.
@@ -72,6 +79,15 @@ func New(o Options) (*Backend, error) {
 		exact: o.Exact || os.Getenv(ExactEnv) != "",
 	}
 	b.workers = make([]worker, o.Threads)
+	if o.BF16 {
+		if b.dot, err = newDot(o.Dot); err != nil {
+			b.Close()
+			return nil, err
+		}
+		for i := range b.workers {
+			b.workers[i].blocks = aligned(dotBlocks * dotBlock)
+		}
+	}
 	return b, nil
 }
 

@@ -27,6 +27,12 @@ func (b *Backend) NewBuffer(bytes int) (backend.Buffer, error) {
 	return &buffer{raw[skip : skip+bytes+slack], bytes}, nil
 }
 
+// aligned is n floats at the start of a cache line.
+func aligned(n int) []float32 {
+	s := make([]float32, n+15)
+	return s[-uintptr(unsafe.Pointer(&s[0]))&63/4:][:n:n]
+}
+
 func (b *buffer) Size() int { return b.size }
 
 func (b *buffer) check(what string, offset, n int) error {

@@ -17,20 +17,33 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend/rng"
 )
 
-// A conv3x3 is a 3x3 convolution of stride 1: images, extent, channels in and out.
-type conv3x3 struct{ n, h, w, in, out int }
-
-func (c conv3x3) String() string {
-	return fmt.Sprintf("%dx%d@%dx%d batch %d", c.in, c.out, c.h, c.w, c.n)
+// A conv is a convolution: images, extent, channels in and out, and the rest.
+type conv struct {
+	n, h, w, in, out    int
+	k, stride           int
+	top, left, bot, rig int
+	rounds              bool // the inputs are bf16 numbers
 }
 
-func (c conv3x3) attrs() backend.Conv {
-	return backend.Conv{KH: 3, KW: 3, Stride: 1, Top: 1, Left: 1, Bottom: 1, Right: 1, H: c.h, W: c.w}
+// conv3x3 has stride 1 and keeps the extent.
+func conv3x3(n, h, w, in, out int) conv { return conv{n, h, w, in, out, 3, 1, 1, 1, 1, 1, false} }
+
+func (c conv) String() string {
+	s := fmt.Sprintf("%dx%d@%dx%d batch %d", c.in, c.out, c.h, c.w, c.n)
+	if o := conv3x3(c.n, c.h, c.w, c.in, c.out); c.attrs() != o.attrs() {
+		s += fmt.Sprintf(" kernel %d stride %d zeros %d %d %d %d", c.k, c.stride, c.top, c.left, c.bot, c.rig)
+	}
+	return s
+}
+
+func (c conv) attrs() backend.Conv {
+	return backend.Conv{KH: c.k, KW: c.k, Stride: c.stride, Top: c.top, Left: c.left, Bottom: c.bot, Right: c.rig, H: c.h, W: c.w}
 }
 
 // types are the inputs of op.
-func (c conv3x3) types(op string) []graph.Type {
-	x, dy, w := graph.F32(c.n, c.h, c.w, c.in), graph.F32(c.n, c.h, c.w, c.out), graph.F32(c.out, 3, 3, c.in)
+func (c conv) types(op string) []graph.Type {
+	oh, ow := (c.h+c.top+c.bot-c.k)/c.stride+1, (c.w+c.left+c.rig-c.k)/c.stride+1
+	x, dy, w := graph.F32(c.n, c.h, c.w, c.in), graph.F32(c.n, oh, ow, c.out), graph.F32(c.out, c.k, c.k, c.in)
 	switch op {
 	case "conv2d":
 		return []graph.Type{x, w, graph.F32(c.out)}
@@ -51,14 +64,19 @@ func operation(name string) *graph.Op {
 }
 
 // inputs are normal, the kernel scaled to keep their size.
-func (c conv3x3) inputs(op string) [][]float32 {
+func (c conv) inputs(op string) [][]float32 {
 	var in [][]float32
 	for i, t := range c.types(op) {
 		v := make([]float32, t.Shape.Elems())
 		rng.Normals(v, 1, rng.StreamSample, uint32(i), 0)
 		if i == 1 && op != "conv2d_weight" {
 			for j := range v {
-				v[j] /= float32(math.Sqrt(float64(9 * c.in)))
+				v[j] /= float32(math.Sqrt(float64(c.k * c.k * c.in)))
+			}
+		}
+		if c.rounds {
+			for j := range v {
+				v[j] = simd.FromBF16(simd.ToBF16(v[j]))
 			}
 		}
 		in = append(in, v)
@@ -67,7 +85,7 @@ func (c conv3x3) inputs(op string) [][]float32 {
 }
 
 // program compiles op between arena values, as a network's are, so that the planner may give them halos.
-func (c conv3x3) program(tb testing.TB, b *cpu.Backend, op string) (e backend.Executable, out backend.Buffer) {
+func (c conv) program(tb testing.TB, b *cpu.Backend, op string) (e backend.Executable, out backend.Buffer) {
 	tb.Helper()
 	var at []int
 	size := 0
@@ -127,7 +145,7 @@ func (c conv3x3) program(tb testing.TB, b *cpu.Backend, op string) (e backend.Ex
 }
 
 // result runs op once.
-func (c conv3x3) result(t *testing.T, o cpu.Options, op string) []byte {
+func (c conv) result(t *testing.T, o cpu.Options, op string) []byte {
 	t.Helper()
 	b, err := cpu.New(o)
 	if err != nil {
@@ -146,7 +164,7 @@ func (c conv3x3) result(t *testing.T, o cpu.Options, op string) []byte {
 }
 
 // reference is op in float64.
-func (c conv3x3) reference(op string) []float64 {
+func (c conv) reference(op string) []float64 {
 	var in []*graph.Tensor
 	for i, t := range c.types(op) {
 		x := graph.NewTensor(t)
@@ -178,19 +196,19 @@ func rms(got []byte, want []float64) float64 {
 func TestWinograd(t *testing.T) {
 	t.Setenv(cpu.ExactEnv, "")
 	for _, c := range []struct {
-		conv3x3
+		conv
 		fast bool
 	}{
-		{conv3x3{3, 8, 12, 32, 48}, true},  // tiles of one image among those of another
-		{conv3x3{1, 36, 36, 16, 16}, true}, // two blocks of tiles
-		{conv3x3{5, 4, 4, 16, 80}, true},   // one tile an image, a part of a panel
-		{conv3x3{2, 16, 16, 64, 192}, true},
-		{conv3x3{2, 8, 8, 144, 32}, true},
-		{conv3x3{8, 8, 8, 160, 224}, true}, // few tiles, two and a half parts
-		{conv3x3{2, 6, 8, 32, 32}, false},
-		{conv3x3{1, 4, 8, 32, 32}, false},
-		{conv3x3{2, 8, 8, 3, 32}, false},
-		{conv3x3{1, 8, 8, 512, 256}, false}, // the kernel is larger than the work
+		{conv3x3(3, 8, 12, 32, 48), true},  // tiles of one image among those of another
+		{conv3x3(1, 36, 36, 16, 16), true}, // two blocks of tiles
+		{conv3x3(5, 4, 4, 16, 80), true},   // one tile an image, a part of a panel
+		{conv3x3(2, 16, 16, 64, 192), true},
+		{conv3x3(2, 8, 8, 144, 32), true},
+		{conv3x3(8, 8, 8, 160, 224), true}, // few tiles, two and a half parts
+		{conv3x3(2, 6, 8, 32, 32), false},
+		{conv3x3(1, 4, 8, 32, 32), false},
+		{conv3x3(2, 8, 8, 3, 32), false},
+		{conv3x3(1, 8, 8, 512, 256), false}, // the kernel is larger than the work
 	} {
 		for _, op := range []string{"conv2d", "conv2d_data", "conv2d_weight"} {
 			want := c.reference(op)
