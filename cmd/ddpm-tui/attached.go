@@ -113,7 +113,9 @@ func (a *attached) Kill() error { return a.folder.Signal(os.Kill) }
 func (a *attached) follow(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	log := run.Follow(ctx, a.folder.Dir(), logPoll)
+	last := make(chan struct{}) // closed when no more is written: what is in the log then is all
+	noMore := sync.OnceFunc(func() { close(last) })
+	log := run.FollowTo(ctx, a.folder.Dir(), logPoll, last)
 	tick := time.NewTicker(lockPoll)
 	defer tick.Stop()
 	quiet := 0 // looks at the lock since the last event
@@ -123,6 +125,7 @@ func (a *attached) follow(ctx context.Context) {
 		select {
 		case e, ok := <-log:
 			if !ok {
+				a.showPreview()
 				return
 			}
 			quiet = 0
@@ -146,7 +149,7 @@ func (a *attached) follow(ctx context.Context) {
 			}
 			a.showPreview()
 			if quiet >= 2 && a.over() {
-				return
+				noMore()
 			}
 			if a.ending() {
 				tick.Reset(endPoll)
@@ -179,7 +182,7 @@ func (a *attached) note(e run.Event) {
 	}
 }
 
-// over reports whether the trainer has ended; all of its log has been read.
+// over reports whether the trainer has ended.
 func (a *attached) over() bool {
 	if _, running := a.folder.Locked(); running {
 		return false

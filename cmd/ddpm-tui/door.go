@@ -112,14 +112,21 @@ func (t terminalOnly) Accept() (gossh.Channel, <-chan *gossh.Request, error) {
 	out := make(chan *gossh.Request)
 	go func() {
 		defer close(out)
-		variables := map[string]bool{}
+		variables, begun := map[string]bool{}, false
 		for r := range reqs {
 			switch r.Type {
-			case "shell", "exec", "pty-req", "window-change": // exec is refused in words
+			case "shell", "exec": // exec is refused in words
+				begun = true
+			case "pty-req":
+			case "window-change":
+				if !begun { // nobody takes its size yet, and the next request would wait for that
+					_ = r.Reply(false, nil) // the connection's end shows elsewhere
+					continue
+				}
 			case "env":
 				var kv struct{ Key, Value string }
 				if gossh.Unmarshal(r.Payload, &kv) != nil || !slices.Contains(welcome, kv.Key) || variables[kv.Key] || len(kv.Value) > longestValue {
-					_ = r.Reply(false, nil) // the connection's end shows elsewhere
+					_ = r.Reply(false, nil)
 					continue
 				}
 				variables[kv.Key] = true

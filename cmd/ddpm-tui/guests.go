@@ -36,9 +36,10 @@ type guests struct {
 	limit int
 	ctx   context.Context // of the server
 
-	mu   sync.Mutex
-	here int
-	all  group
+	mu     sync.Mutex
+	here   int
+	ending bool
+	all    group
 }
 
 // A group is a WaitGroup whose Wait gives up.
@@ -70,10 +71,6 @@ func (g *guests) guest(key ssh.PublicKey) (guest, bool) {
 
 // session is one session from its beginning to its end.
 func (g *guests) session(s ssh.Session) {
-	if v, ok := s.Context().Value(visitorKey{}).(*visitor); ok {
-		v.enter()
-		defer v.leave()
-	}
 	who, ok := g.guest(s.PublicKey())
 	if !ok { // the key was removed meanwhile
 		g.refuse(s, "this key is not welcome any more")
@@ -99,27 +96,77 @@ func (g *guests) session(s ssh.Session) {
 			resized <- size(w)
 		}
 	}()
-	g.mu.Lock()
-	full := g.here >= g.limit
-	if !full {
-		g.here++
-		g.all.Add(1)
-	}
-	g.mu.Unlock()
-	if full {
-		g.refuse(s, "%d sessions are open, which is the limit here: try again later", g.limit)
+	if why := g.enter(); why != "" {
+		g.refuse(s, "%s", why)
 		return
 	}
-	defer func() {
-		g.mu.Lock()
-		g.here--
-		g.mu.Unlock()
-		g.all.Done()
-	}()
-	g.watch(s, who, terminal, resized)
+	defer g.leave()
+	ctx, cancel := context.WithCancel(g.ctx)
+	defer cancel()
+	v, ok := s.Context().Value(visitorKey{}).(*visitor)
+	if !ok { // every connection comes through the door
+		return
+	}
+	v.enter()
+	defer v.leave()
+	insist(ctx, leavePatience, v, func() {
+		g.watch(ctx, cancel, s, who, terminal, resized)
+		cancel()
+		// Said here and not by the caller, so that the end of the server waits for it.
+		_ = s.Exit(exitOK) // the client may have gone
+	})
 }
 
-// refuse says why not, in words, and ends the session.
+// enter counts a session, or says why there cannot be one.
+func (g *guests) enter() (why string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.ending:
+		return "the server ends"
+	case g.here >= g.limit:
+		return fmt.Sprintf("%d sessions are open, which is the limit here: try again later", g.limit)
+	}
+	g.here++
+	g.all.Add(1)
+	return ""
+}
+
+func (g *guests) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.here--
+	g.all.Done()
+}
+
+// end lets nobody in any more, and waits until all have left or ctx is done.
+func (g *guests) end(ctx context.Context) {
+	g.mu.Lock()
+	g.ending = true
+	g.mu.Unlock()
+	g.all.Wait(ctx)
+}
+
+// leavePatience is how long the end of a session may take.
+const leavePatience = 5 * time.Second
+
+// insist calls f, and where that takes longer than patience after the end of ctx, closes what f waits for: a client that reads nothing
+// any more would hold its session for ever, with what is written to it.
+func insist(ctx context.Context, patience time.Duration, c io.Closer, f func()) {
+	done := make(chan struct{})
+	defer close(done)
+	context.AfterFunc(ctx, func() {
+		select {
+		case <-done:
+		case <-time.After(patience):
+			_ = c.Close() // it has ended otherwise
+		}
+	})
+	f()
+}
+
+// refuse says why not, in words, and ends the session. It is no session of the connection's yet: a client that does not listen is cut
+// off with those who say nothing.
 func (g *guests) refuse(s ssh.Session, format string, a ...any) {
 	words := fmt.Sprintf(format, a...)
 	g.log(s, "refused: "+words)
@@ -133,9 +180,7 @@ func (g *guests) log(s ssh.Session, words string) {
 }
 
 // watch shows the screens.
-func (g *guests) watch(s ssh.Session, who guest, terminal ssh.Pty, resized <-chan tui.Size) {
-	ctx, cancel := context.WithCancel(g.ctx)
-	defer cancel()
+func (g *guests) watch(ctx context.Context, cancel func(), s ssh.Session, who guest, terminal ssh.Pty, resized <-chan tui.Size) {
 	stop := context.AfterFunc(s.Context(), cancel) // the connection has ended
 	defer stop()
 	in := &hands{Reader: s}

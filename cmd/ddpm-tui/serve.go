@@ -166,7 +166,8 @@ func (f *serveFlags) serve(c *cobra.Command, root string) error {
 	// The screens leave in order, so that no terminal is left as it should not be.
 	wait, stop := context.WithTimeout(context.Background(), 3*time.Second)
 	defer stop()
-	g.all.Wait(wait)
+	g.end(wait)
+	_ = srv.Shutdown(wait) // clients close their connections when they have read how their session ended
 	if err := srv.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return err
 	}

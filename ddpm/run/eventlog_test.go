@@ -298,6 +298,25 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// What was written before a trainer was seen to have ended is told, however seldom one looks.
+func TestFollowTo(t *testing.T) {
+	f := create(t)
+	l := openLog(t, f)
+	appendAll(t, l, step(1, 1))
+	last := make(chan struct{})
+	ch := FollowTo(t.Context(), f.Dir(), time.Hour, last)
+	receive(t, ch, 1)
+	appendAll(t, l, step(2, 1), step(3, 1))
+	close(last)
+	if got := receive(t, ch, 2); got[0].Step != 2 || got[1].Step != 3 {
+		t.Errorf("%+v", got)
+	}
+	closed(t, ch)
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFollowNewer(t *testing.T) {
 	f := create(t)
 	write(t, f.Path(eventsName), `{"v":2,"kind":"log","log":{}}`+"\n")

@@ -16,6 +16,13 @@ import (
 // is no event is passed over. The channel is closed when ctx ends, or at an
 // event of a newer version, which is said first.
 func Follow(ctx context.Context, dir string, poll time.Duration) <-chan Event {
+	return FollowTo(ctx, dir, poll, nil)
+}
+
+// FollowTo is Follow up to what the log has when last is closed: from then on
+// it looks once more, and closes the channel. It is for a trainer that is known
+// to have ended.
+func FollowTo(ctx context.Context, dir string, poll time.Duration, last <-chan struct{}) <-chan Event {
 	f := &follower{dir: dir, out: make(chan Event, 256)}
 	go func() {
 		defer close(f.out)
@@ -24,6 +31,9 @@ func Follow(ctx context.Context, dir string, poll time.Duration) <-chan Event {
 		for f.look(ctx) {
 			select {
 			case <-ctx.Done():
+				return
+			case <-last:
+				f.look(ctx)
 				return
 			case <-tick.C:
 			}
