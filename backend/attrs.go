@@ -48,6 +48,8 @@ type (
 	Augment struct{ P float32 }
 	// PowerEMA is an average of the weights whose memory grows with the run: t^Gamma is the weight of what was there at step t.
 	PowerEMA struct{ Gamma float32 }
+	// LossScale says when the scale of the loss's gradient grows: after so many good steps in a row.
+	LossScale struct{ Growth int }
 	// Likelihood says what a network's output says of a value; see the op nll.
 	Likelihood struct {
 		Kind       LikelihoodKind
@@ -122,3 +124,15 @@ const (
 	SclEMA   // EMA decay of this step
 	SclWords = 8
 )
+
+// The words of the loss scale's state (f32), which the op loss_scale keeps.
+const (
+	LscScale   = iota // what the gradient of the next step's loss is multiplied with, a power of two
+	LscInverse        // 1 / LscScale
+	LscGood           // good steps since the scale last changed
+	LscSkipped        // steps skipped so far
+	LscWords   = 4
+)
+
+// MaxLossScale is the largest scale. Its inverse is a normal number, and gradients that allow it need none.
+const MaxLossScale = 1 << 120

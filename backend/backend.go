@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -41,8 +42,27 @@ type Info struct {
 	ISA     string   // instruction set or API version in use
 	Threads int      // workers, 0 where that means nothing
 	Memory  int64    // bytes that programs may take, 0 if unknown
-	Formats []string // precisions, fp32 first
+	Formats []string // precisions, fp32 first, for people
+
+	Precisions []Precision // what programs may be planned with, fp32 first
 }
+
+// A Precision is what activations and their gradients are held in, or what products take. Sums, parameters and all that an optimizer
+// keeps are always fp32.
+type Precision string
+
+// The precisions. Which of them a device has, and what it makes of one, is the backend's to say.
+const (
+	FP32 Precision = "fp32"
+	FP16 Precision = "fp16"
+	BF16 Precision = "bf16"
+)
+
+// Known are all precisions.
+var Known = []Precision{FP32, FP16, BF16}
+
+// Has reports whether programs of that precision run on the device; "" is fp32.
+func (i Info) Has(p Precision) bool { return p == "" || p == FP32 || slices.Contains(i.Precisions, p) }
 
 // A Timing is the time spent in one step of a program.
 type Timing struct {
@@ -120,9 +140,12 @@ type Segment struct {
 
 // A Step is one kernel call.
 type Step struct {
-	Op      string
-	Label   string // where in the model, for people
-	Attrs   any    // one of the structs of attrs.go, or nil
+	Op    string
+	Label string // where in the model, for people
+	Attrs any    // one of the structs of attrs.go, or nil
+
+	Precision Precision // of the program: one that the backend's Info names; "" and FP32 are the same
+
 	In, Out []View
 	After   []After // what the kernel does to its first output before it is done; each reads one more input, at the end of In
 	Scratch View    // bytes for the kernel's own use; undefined content

@@ -38,7 +38,7 @@ func buildStep(t *testing.T, m *model, n int, update bool) *trainingStep {
 		if update {
 			control, hyper := state("control", graph.U32(backend.CtlWords)), state("hyper", graph.F32(backend.HypWords))
 			p := m.params
-			g.AdamW(p.Flat(ParamsBuffer), p.Flat("m"), p.Flat("v"), p.Flat("ema"), grads, s.norm, hyper, g.Schedule(control, hyper))
+			g.AdamW(p.Flat(ParamsBuffer), p.Flat("m"), p.Flat("v"), p.Flat("ema"), grads, s.norm, hyper, g.Schedule(control, hyper), nil)
 			g.Advance(control)
 		}
 	})

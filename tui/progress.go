@@ -86,6 +86,8 @@ func (p *progress) apply(e run.Event) {
 		p.state = clean(e.State.Name)
 	case e.Log != nil:
 		p.note(e.Time, e.Log.Level, clean(e.Log.Text))
+	case e.LossScale != nil:
+		p.note(e.Time, "info", "step "+count(e.Step)+": "+e.LossScale.String())
 	case e.End != nil:
 		p.finish(e)
 	}
@@ -93,7 +95,7 @@ func (p *progress) apply(e run.Event) {
 
 func (p *progress) begin(e run.Event) {
 	s := *e.Start
-	for _, text := range []*string{&s.Name, &s.Preset, &s.Data, &s.Schedule, &s.Backend, &s.Device} {
+	for _, text := range []*string{&s.Name, &s.Preset, &s.Data, &s.Schedule, &s.Backend, &s.Device, &s.Precision} {
 		*text = clean(*text)
 	}
 	again := p.start.Name != "" || p.end != nil

@@ -35,7 +35,7 @@ func (y *systemTab) facts(t *training, th theme) []string {
 	}
 	line := func(name, value string) string { return " " + th.dim.Paint(pad(name, 12)) + value }
 	lines := []string{
-		line("device", st.Backend+", "+st.Device),
+		line("device", st.On()),
 		line("network", fmt.Sprintf("%s parameters, %.3f GMAC an image of %dx%dx%d", brief(int64(st.Parameters)), float64(st.MACs)/1e9, st.Size, st.Size, st.Channels)),
 		line("memory", bytes(st.PlanBytes)+" planned, and taken before the first step"),
 	}

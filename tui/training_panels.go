@@ -2,8 +2,8 @@ package tui
 
 import (
 	"fmt"
-	"strings"
 
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/tui/chart"
 )
 
@@ -82,6 +82,9 @@ func (t *training) metrics() []metric {
 			list = append(list, metric{e.name, number(v), "±" + number(e.err), e.curve})
 		}
 	}
+	if m.LossScale > 0 {
+		list = append(list, metric{"loss scale", run.PowerOfTwo(m.LossScale), "", nil})
+	}
 	return append(list, metric{"decay", number(float64(m.EMADecay)), "", nil}, metric{"wait", seconds(float64(m.WaitS)), "", nil})
 }
 
@@ -91,7 +94,7 @@ func (t *training) facts() []metric {
 	if t.start.PlanBytes > 0 {
 		out = append(out, metric{name: "memory", value: bytes(t.start.PlanBytes) + " planned"})
 	}
-	device := strings.TrimSpace(t.start.Backend + " " + t.start.Device)
+	device := t.start.On()
 	if device != "" {
 		out = append(out, metric{name: "device", value: device})
 	}

@@ -48,7 +48,7 @@ func newModel(name string, f func(m *model) (loss *graph.Value)) (*model, error)
 		norm := graph.Keep(g.GlobalNorm(flat("grads")), "out", 4)
 		m.state["out"] = graph.NewTensor(graph.F32(2))
 		scalars := g.Schedule(m.control(), hyper)
-		g.AdamW(flat("params"), flat("m"), flat("v"), flat("ema"), flat("grads"), norm, hyper, scalars)
+		g.AdamW(flat("params"), flat("m"), flat("v"), flat("ema"), flat("grads"), norm, hyper, scalars, nil)
 		g.Advance(m.control())
 	})
 	return m, err

@@ -94,7 +94,7 @@ func New(o Options) (*Backend, error) {
 // Info names the processor.
 func (b *Backend) Info() backend.Info {
 	return backend.Info{
-		Backend: "cpu", Device: processorName(), ISA: b.level.String(), Threads: b.pool.n, Memory: systemMemory(), Formats: []string{"fp32"},
+		Backend: "cpu", Device: processorName(), ISA: b.level.String(), Threads: b.pool.n, Memory: systemMemory(), Formats: []string{"fp32"}, Precisions: []backend.Precision{backend.FP32},
 	}
 }
 

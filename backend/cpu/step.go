@@ -171,6 +171,9 @@ func init() {
 			if h[backend.HypClip] > 0 {
 				clip = min(1, float64(h[backend.HypClip])/(norm+1e-6))
 			}
+			if !c.step.In[8].Absent() {
+				clip *= float64(c.in[8].f32()[0])
+			}
 			c.vec.AdamW(p[from:to], g[from:to], m[from:to], v[from:to], ema[from:to], simd.AdamScalars{
 				LR: float64(s[backend.SclLR]), Beta1: float64(h[backend.HypBeta1]), Beta2: float64(h[backend.HypBeta2]),
 				Eps: float64(h[backend.HypEps]), WeightDecay: float64(h[backend.HypDecay]),
@@ -212,6 +215,27 @@ func init() {
 				e++
 			}
 		})
+	}}
+	kernels["loss_scale"] = kernel{prepare: func(c *call) func() {
+		s, taken, norm, copied := c.out[0].f32(), c.out[1].u32(), c.in[2].f32(), c.out[2].f32()
+		growth := float32(c.step.Attrs.(backend.LossScale).Growth)
+		return func() {
+			if f := float64(norm[0]); math.IsNaN(f) || math.IsInf(f, 0) {
+				s[backend.LscScale] /= 2
+				s[backend.LscGood] = 0
+				s[backend.LscSkipped]++
+			} else {
+				if taken[backend.CtlStep]++; taken[backend.CtlStep] == 0 {
+					taken[backend.CtlStepHi]++
+				}
+				if s[backend.LscGood]++; s[backend.LscGood] >= growth {
+					s[backend.LscScale] = min(2*s[backend.LscScale], backend.MaxLossScale)
+					s[backend.LscGood] = 0
+				}
+			}
+			s[backend.LscInverse] = 1 / s[backend.LscScale]
+			copy(copied, s)
+		}
 	}}
 	kernels["advance"] = kernel{prepare: func(c *call) func() {
 		w := c.out[0].u32()

@@ -46,7 +46,7 @@ func TestShapeErrors(t *testing.T) {
 		{"modulate", func(g *graph.Graph) { g.Modulate(x, state("st", 2, 1, 1, 6)) }, []string{"modulate", "2x1x1x12"}},
 		{"in place", func(g *graph.Graph) {
 			s := state("s", 4)
-			g.AdamW(g.Scale(s, 1, 0), s, s, s, s, state("n", 1), state("h", backend.HypWords), state("c", backend.SclWords))
+			g.AdamW(g.Scale(s, 1, 0), s, s, s, s, state("n", 1), state("h", backend.HypWords), state("c", backend.SclWords), nil)
 		}, []string{"adamw", "input 0", "no state"}},
 	}
 	for _, c := range tests {

@@ -64,12 +64,18 @@ var hyper = Input{F32(backend.HypWords), exactly(1e-3, 20, 0.9, 0.99, 1e-8, 0.01
 //
 // A norm that is not finite updates nothing, so that one bad step does not cost the weights.
 //
-// Inputs p, m, v, ema (all updated in place), g, norm: [1], hyper, scalars.
+// Inputs p, m, v, ema (all updated in place), g, norm: [1], hyper, scalars, and, under loss scaling, what g is multiplied with first,
+// [1], left out otherwise: norm is that of the product.
 var adamw = register(&Op{
 	Name: "adamw",
 	Infer: func(_ any, in []Type) ([]Type, error) {
-		if err := want(in, 1, 1, 1, 1, 1, 1, 1, 1); err != nil {
+		if err := want(in, 1, 1, 1, 1, 1, 1, 1, 1, -1); err != nil {
 			return nil, err
+		}
+		if t := in[8]; t.Shape != nil {
+			if err := sameShape(t.Shape, Shape{1}); err != nil {
+				return nil, err
+			}
 		}
 		for _, t := range in[1:5] {
 			if err := sameShape(t.Shape, in[0].Shape); err != nil {
@@ -96,6 +102,9 @@ var adamw = register(&Op{
 		if h[backend.HypClip] > 0 {
 			clip = min(1, h[backend.HypClip]/(norm+1e-6))
 		}
+		if in[8] != nil {
+			clip *= in[8].Data[0]
+		}
 		b1, b2, lr := h[backend.HypBeta1], h[backend.HypBeta2], s[backend.SclLR]
 		for i := range g {
 			d := g[i] * clip
@@ -114,7 +123,14 @@ var adamw = register(&Op{
 		for _, norm := range []float64{0.3, 25, math.NaN(), math.Inf(1)} {
 			cases = append(cases, Case{
 				Name: fmt.Sprintf("norm %g", norm),
-				In:   []Input{x(1037), x(1037), positive(1037), x(1037), x(1037), {F32(1), exactly(norm)}, hyper, scalars},
+				In:   []Input{x(1037), x(1037), positive(1037), x(1037), x(1037), {F32(1), exactly(norm)}, hyper, scalars, none},
+			})
+		}
+		for _, norm := range []float64{0.3, 25, math.Inf(1)} {
+			scaled := Input{F32(1037), normal(4096, 0)}
+			cases = append(cases, Case{
+				Name: fmt.Sprintf("scaled, norm %g", norm),
+				In:   []Input{x(1037), x(1037), positive(1037), x(1037), scaled, {F32(1), exactly(norm)}, hyper, scalars, {F32(1), exactly(1. / 4096)}},
 			})
 		}
 		return cases
@@ -200,9 +216,9 @@ var advance = register(&Op{
 // Schedule works out the step's learning rate, bias corrections and EMA decay.
 func (g *Graph) Schedule(control, hyper *Value) *Value { return g.one(schedule, nil, control, hyper) }
 
-// AdamW updates the flat p, m, v and ema with the gradients grad of global norm norm.
-func (g *Graph) AdamW(p, m, v, ema, grad, norm, hyper, scalars *Value) {
-	g.Apply(adamw, nil, p, m, v, ema, grad, norm, hyper, scalars)
+// AdamW updates the flat p, m, v and ema with the gradients grad, times unscale if that is not nil, of global norm norm.
+func (g *Graph) AdamW(p, m, v, ema, grad, norm, hyper, scalars, unscale *Value) {
+	g.Apply(adamw, nil, p, m, v, ema, grad, norm, hyper, scalars, unscale)
 }
 
 // Advance counts the step.

@@ -19,11 +19,12 @@ const align = 64
 
 // Options of Compile.
 type Options struct {
-	Name    string
-	Planner backend.Planner // what the kernels want; nil wants nothing
-	Reuse   bool            // let values share memory when their lives do not meet
-	Packed  string          // a buffer for what kernels make of weights that stay: the first segment fills it, if it has steps; "" for none
-	Cuts    []*graph.Node   // a segment ends after each of these, in the order of the graph
+	Name      string
+	Planner   backend.Planner   // what the kernels want; nil wants nothing
+	Reuse     bool              // let values share memory when their lives do not meet
+	Packed    string            // a buffer for what kernels make of weights that stay: the first segment fills it, if it has steps; "" for none
+	Precision backend.Precision // of all steps; "" is fp32
+	Cuts      []*graph.Node     // a segment ends after each of these, in the order of the graph
 }
 
 // Stats is what the plan knows of the program's cost.
@@ -253,7 +254,7 @@ func (c *compiler) packs() {
 func (c *compiler) steps() {
 	for i, n := range c.nodes {
 		x := c.fused[n]
-		s := backend.Step{Op: n.Op.Name, Label: n.Label, Attrs: n.Attrs, After: x.after, Scratch: absent, Packed: absent}
+		s := backend.Step{Op: n.Op.Name, Label: n.Label, Attrs: n.Attrs, Precision: c.o.Precision, After: x.after, Scratch: absent, Packed: absent}
 		for _, v := range n.In {
 			s.In = append(s.In, c.view(v))
 			if v != nil {

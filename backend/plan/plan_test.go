@@ -58,7 +58,7 @@ func TestStateInPlace(t *testing.T) {
 		h := graph.State("hyper", 0, graph.F32(16), "hyper")
 		before := g.GlobalNorm(flat("p"))
 		graph.Keep(before, "out", 0)
-		g.AdamW(flat("p"), flat("m"), flat("v"), flat("ema"), flat("grads"), before, h, graph.State("hyper", 64, graph.F32(8), "scalars"))
+		g.AdamW(flat("p"), flat("m"), flat("v"), flat("ema"), flat("grads"), before, h, graph.State("hyper", 64, graph.F32(8), "scalars"), nil)
 		graph.Keep(g.GlobalNorm(flat("p")), "out", 4)
 	})
 	p, stats := compile(t, g, plan.Options{Reuse: true})

@@ -78,7 +78,7 @@ func randomGraph(t *testing.T, seed uint64) *graph.Graph {
 				}
 				at := r.IntN(stateFloats - n)
 				g.AdamW(flat("state", at), flat("m", at), flat("v", at), flat("ema", at), state(n), state(1),
-					graph.State("hyper", 0, graph.F32(backend.HypWords), "hyper"), graph.State("hyper", 0, graph.F32(backend.SclWords), "scalars"))
+					graph.State("hyper", 0, graph.F32(backend.HypWords), "hyper"), graph.State("hyper", 0, graph.F32(backend.SclWords), "scalars"), nil)
 				continue
 			case 9:
 				loss, each := g.MSE(x, g.Scale(x, 0.5, 0.1))

@@ -127,7 +127,7 @@ func (b *Backend) Info() backend.Info {
 	b.readMemory()
 	free := b.Free + b.memory.unused()
 	b.mu.Unlock()
-	return backend.Info{Backend: "vulkan", Device: b.Name, ISA: "Vulkan " + b.API, Memory: free, Formats: b.Formats}
+	return backend.Info{Backend: "vulkan", Device: b.Name, ISA: "Vulkan " + b.API, Memory: free, Formats: b.Formats, Precisions: []backend.Precision{backend.FP32}}
 }
 
 // Halo implements backend.Planner: the shaders read dense images and look where an image ends.

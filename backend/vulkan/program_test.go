@@ -56,7 +56,7 @@ func newNet(t *testing.T, b backend.Backend) *net {
 		flat := func(name string) *graph.Value { return graph.State(name, 0, graph.F32(at/4), name) }
 		norm := graph.Keep(g.GlobalNorm(flat("grads")), "out", 4)
 		graph.Keep(loss, "out", 0)
-		g.AdamW(flat("params"), flat("m"), flat("v"), flat("ema"), flat("grads"), norm, hyper, g.Schedule(control, hyper))
+		g.AdamW(flat("params"), flat("m"), flat("v"), flat("ema"), flat("grads"), norm, hyper, g.Schedule(control, hyper), nil)
 		g.Advance(control)
 	})
 	if err != nil {

@@ -69,7 +69,13 @@ func init() {
 	}}
 	ops["adamw"] = op{emit: func(c *call) {
 		n := c.out[0].elems()
-		c.run(launch{shader: "adamw", groups: c.each(n), args: u32s(n), bufs: append(c.out[:4:4], c.in[4:8]...)})
+		c.run(launch{shader: "adamw", groups: c.each(n), spec: []int{flag(!c.step.In[8].Absent())}, args: u32s(n), bufs: append(c.out[:4:4], c.in[4:9]...)})
+	}}
+	ops["loss_scale"] = op{emit: func(c *call) {
+		c.run(launch{
+			shader: "loss_scale", groups: [3]int{1, 1, 1}, local: 32, args: []uint32{uint32(c.step.Attrs.(backend.LossScale).Growth), f32(backend.MaxLossScale)},
+			bufs: []tensor{c.out[0], c.out[1], c.in[2], c.out[2]},
+		})
 	}}
 }
 

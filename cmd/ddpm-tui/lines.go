@@ -24,6 +24,8 @@ type stepLine struct {
 
 	Ranks     int            `json:"ranks"` // processes that share each batch
 	CommShare run.Float      `json:"comm_share,omitempty"`
+	LossScale run.Float      `json:"loss_scale,omitempty"` // under loss scaling: that the step had
+	Skipped   bool           `json:"skipped,omitempty"`    // and that it changed nothing
 	PerRank   []run.RankWork `json:"per_rank,omitempty"`
 }
 
@@ -38,7 +40,7 @@ func jsonEvents(w, errs io.Writer) func(run.Event) {
 		case e.Metrics != nil:
 			m := e.Metrics
 			_ = enc.Encode(stepLine{
-				e.Step, m.Loss, m.LossEMA, m.LR, m.GradNorm, m.ImagesPerS, m.ETAS, start.Backend, start.Device, max(1, m.Ranks), m.CommShare, m.PerRank,
+				e.Step, m.Loss, m.LossEMA, m.LR, m.GradNorm, m.ImagesPerS, m.ETAS, start.Backend, start.Device, max(1, m.Ranks), m.CommShare, m.LossScale, m.Skipped, m.PerRank,
 			}) // w sees to errors
 		case e.Checkpoint != nil && e.Checkpoint.Error != "":
 			fmt.Fprintf(errs, "step %d: no checkpoint: %s\n", e.Step, e.Checkpoint.Error)
@@ -60,7 +62,7 @@ func plainEvents(w, errs io.Writer, often time.Duration) func(run.Event) {
 			total = s.Steps
 			fmt.Fprintf(w, "%s: %d images of %dx%d (%s), batch %d, %.2f M parameters, %.3f GMAC an image, T=%d %s\n",
 				s.Name, s.Images, s.Size, s.Size, s.Data, s.Batch, float64(s.Parameters)/1e6, float64(s.MACs)/1e9, s.T, s.Schedule)
-			fmt.Fprintf(w, "on %s %s, %s of memory planned\n", s.Backend, s.Device, model.Bytes(s.PlanBytes))
+			fmt.Fprintf(w, "on %s, %s of memory planned\n", s.On(), model.Bytes(s.PlanBytes))
 			for i, r := range s.Ranks {
 				fmt.Fprintf(w, "rank %d of %d: on %s, %s, %d images of each batch, %s planned, %s free\n",
 					i, len(s.Ranks), r.Host, r.Device, r.Images, model.Bytes(r.PlanBytes), model.Bytes(r.FreeBytes))
@@ -96,6 +98,8 @@ func plainEvents(w, errs io.Writer, often time.Duration) func(run.Event) {
 			fmt.Fprintf(errs, "%s: %s\n", e.Log.Level, e.Log.Text)
 		case e.Log != nil:
 			fmt.Fprintf(w, "%s: %s\n", e.Log.Level, e.Log.Text)
+		case e.LossScale != nil:
+			fmt.Fprintf(w, "step %d: %s\n", e.Step, e.LossScale)
 		case e.End != nil && e.End.Error == "":
 			fmt.Fprintf(w, "%s at step %d after %s, loss %.4f\n", e.End.Reason, e.Step, duration(float64(e.End.Seconds)), e.End.Loss)
 		}

@@ -59,7 +59,7 @@ func (n *narrator) event(e run.Event) {
 	case e.Start != nil:
 		n.start = *e.Start
 		s := e.Start
-		n.say(e.Time, "%s: %d images of %dx%d (%s), batch %d, %d steps, on %s %s", s.Name, s.Images, s.Size, s.Size, s.Data, s.Batch, s.Steps, s.Backend, s.Device)
+		n.say(e.Time, "%s: %d images of %dx%d (%s), batch %d, %d steps, on %s", s.Name, s.Images, s.Size, s.Size, s.Data, s.Batch, s.Steps, s.On())
 		return
 	}
 	n.numbers()
@@ -74,6 +74,8 @@ func (n *narrator) event(e run.Event) {
 		n.say(e.Time, "step %d: saved %s, %s", e.Step, e.Checkpoint.Path, model.Bytes(e.Checkpoint.Bytes))
 	case e.Log != nil:
 		n.say(e.Time, "%s: %s", e.Log.Level, e.Log.Text)
+	case e.LossScale != nil:
+		n.say(e.Time, "step %d: %s", e.Step, e.LossScale)
 	case e.End != nil:
 		n.say(e.Time, "state: %s, at step %d of %d after %s, average loss %.4f", e.End.Reason, e.Step, n.start.Steps, duration(float64(e.End.Seconds)), e.End.Loss)
 		if e.End.Error != "" {

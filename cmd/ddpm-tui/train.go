@@ -25,6 +25,7 @@ type trainFlags struct {
 	batch, size         int
 	seed                uint64
 	exact               *bool
+	precision           precisionFlags
 	aids                aidFlags
 	from                *model.Trained // what --init-from names
 }
@@ -51,6 +52,7 @@ same as resume.`,
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of weights, noise and order")
 	fl.BoolVar(&f.classes, "classes", false, "tell the network the class of each image: its folder's name, or CIFAR-10's and MNIST's labels")
 	f.aids.flags(fl)
+	f.precision.flags(fl)
 	f.exact = exactFlag(c)
 	f.flags(fl)
 	c.RunE = func(c *cobra.Command, a []string) error {
@@ -102,7 +104,7 @@ func (f *trainFlags) train(c *cobra.Command, a []string) error {
 // goOn trains a run that is there.
 func (f *trainFlags) goOn(c *cobra.Command, a []string) error {
 	check := func() error {
-		for _, name := range append([]string{"preset", "config", "batch", "size", "seed", "exact", "classes"}, aidNames...) {
+		for _, name := range append([]string{"preset", "config", "batch", "size", "seed", "exact", "classes", "precision", "loss-scale"}, aidNames...) {
 			if c.Flags().Changed(name) {
 				return usageError{fmt.Errorf("%s holds a run already, whose configuration stays: leave --%s out, or choose another --run", f.run, name)}
 			}
@@ -167,6 +169,9 @@ func (f *trainFlags) configure(c *cobra.Command, source string) (*train.Config, 
 	}
 	if changed("classes") {
 		cfg.ClassLabels = f.classes
+	}
+	if err := f.precision.change(&cfg, changed); err != nil {
+		return nil, usageError{err}
 	}
 	if changed("exact") {
 		cfg.Exact = *f.exact

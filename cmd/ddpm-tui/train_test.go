@@ -270,3 +270,40 @@ func TestNotANumber(t *testing.T) {
 	}
 	must(t, dir, "sample", "r", "-n", "1", "--sampling-steps", "1", "--headless") // from the step before
 }
+
+// Under loss scaling steps that are not finite are skipped, with events, until the scale has fallen too far; the exit code tells, and
+// every precision that is not there is refused before anything is made.
+func TestOverflowExit(t *testing.T) {
+	long(t)
+	dir := t.TempDir()
+	c, err := train.PresetConfig("tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Batch, c.Optimizer.LR, c.Optimizer.Warmup, c.Optimizer.Decay, c.Preview.Images, c.Preview.Steps = 4, 10, 0, 10, 1, 1
+	data, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "wild.json"), string(data))
+	r := invoke(t, dir, "train", pictures(), "--config", "wild.json", "--run", "r", "--steps", "1000", "--loss-scale", "16", "--headless")
+	if r.code != run.FaultOverflow.Exit || !strings.Contains(r.stderr, run.FaultOverflow.Message) || !strings.Contains(r.stdout, "the step is skipped, the loss scale halved from 2^-14 to 2^-15") {
+		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	falls := 0
+	list := events(t, filepath.Join(dir, "r"))
+	for _, e := range list {
+		if e.LossScale != nil && e.LossScale.Skipped {
+			falls++
+		}
+	}
+	if e := list[len(list)-1]; falls < 19 || e.End == nil || e.End.Fault != run.FaultOverflow.Name {
+		t.Errorf("the scale fell %d times, and the log ends with %+v", falls, e.End)
+	}
+	for flag, want := range map[string]string{"--precision=fp8": "fp32, fp16 or bf16", "--loss-scale=5": "power of two", "--precision=fp16": "--backend vulkan"} {
+		r := invoke(t, dir, "train", pictures(), "--preset", "tiny", "--run", "x", "--headless", "--backend", "cpu", flag)
+		if r.code == 0 || !strings.Contains(r.stderr, want) || run.IsRun(filepath.Join(dir, "x")) {
+			t.Errorf("%s: exit code %d: %s", flag, r.code, r.stderr)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/backend/graph"
@@ -19,16 +20,48 @@ func Table(cfg *nn.UNetConfig, T int) []float32 { return nn.TimeTable(cfg, T, ni
 
 // Plan compiles a graph for the memory's backend; a segment ends after each of cuts.
 func (m *Memory) Plan(name string, g *graph.Graph, cuts ...*graph.Node) (*backend.Program, plan.Stats, error) {
-	p, _ := m.Backend.(backend.Planner)
-	return plan.Compile(g, plan.Options{Name: name, Planner: p, Reuse: true, Cuts: cuts})
+	return m.plan(g, plan.Options{Name: name, Reuse: true, Cuts: cuts})
 }
 
 // packedBuffer is the name of the buffer of what kernels keep of weights that stay.
 const packedBuffer = "packed"
 
 func (m *Memory) planPacked(name string, g *graph.Graph) (*backend.Program, plan.Stats, error) {
-	p, _ := m.Backend.(backend.Planner)
-	return plan.Compile(g, plan.Options{Name: name, Planner: p, Reuse: true, Packed: packedBuffer})
+	return m.plan(g, plan.Options{Name: name, Reuse: true, Packed: packedBuffer})
+}
+
+func (m *Memory) plan(g *graph.Graph, o plan.Options) (*backend.Program, plan.Stats, error) {
+	if err := CheckPrecision(m.Backend.Info(), m.Precision); err != nil {
+		return nil, plan.Stats{}, err
+	}
+	o.Planner, _ = m.Backend.(backend.Planner)
+	o.Precision = m.Precision
+	return plan.Compile(g, o)
+}
+
+// A PrecisionError says that a device does not have a precision.
+type PrecisionError struct {
+	Want backend.Precision
+	On   backend.Info
+}
+
+func (e *PrecisionError) Error() string {
+	where := map[backend.Precision]string{
+		backend.FP16: "Vulkan devices with 16-bit storage (--backend vulkan)", backend.BF16: "CPUs with AVX512_BF16 (--backend cpu)",
+	}[e.Want]
+	have := make([]string, len(e.On.Precisions))
+	for i, p := range e.On.Precisions {
+		have[i] = string(p)
+	}
+	return fmt.Sprintf("precision %s: the %s backend (%s) has %s only; %s is for %s, and ddpm-tui devices lists what each device has", e.Want, e.On.Backend, e.On.Device, strings.Join(have, " and "), e.Want, where)
+}
+
+// CheckPrecision is a *PrecisionError unless the device has the precision.
+func CheckPrecision(i backend.Info, p backend.Precision) error {
+	if i.Has(p) {
+		return nil
+	}
+	return &PrecisionError{p, i}
 }
 
 // A Forward is the network's forward pass for a fixed batch, planned, and once Bind is called, compiled.

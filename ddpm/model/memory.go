@@ -14,9 +14,10 @@ import (
 // Memory is the buffers of one device that programs share by name. The arena is one of them: programs that never run at
 // the same time share it too.
 type Memory struct {
-	Backend backend.Backend
-	buffers map[string]backend.Buffer
-	execs   []backend.Executable
+	Backend   backend.Backend
+	Precision backend.Precision // of the programs that are planned for it; "" is fp32
+	buffers   map[string]backend.Buffer
+	execs     []backend.Executable
 }
 
 // NewMemory holds nothing yet.

@@ -4,7 +4,10 @@
 package run
 
 import (
+	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -14,7 +17,7 @@ const EventVersion = 1
 // An Event is one line of events.jsonl. Exactly one of the pointers is set, and Kind names it.
 type Event struct {
 	V    int       `json:"v"`
-	Kind string    `json:"kind"` // start, step, preview, checkpoint, edit, reading, timings, state, log, eval, end
+	Kind string    `json:"kind"` // start, step, preview, checkpoint, edit, reading, timings, state, log, eval, loss_scale, end
 	Time time.Time `json:"time"`
 	Step int64     `json:"step"` // optimizer steps done when it happened
 
@@ -28,6 +31,7 @@ type Event struct {
 	State      *State      `json:"state,omitempty"`
 	Log        *Log        `json:"log,omitempty"`
 	Eval       *Eval       `json:"eval,omitempty"`
+	LossScale  *LossScale  `json:"loss_scale,omitempty"`
 	End        *End        `json:"end,omitempty"`
 }
 
@@ -48,8 +52,9 @@ type Start struct {
 	Seed       uint64 `json:"seed"`
 	Backend    string `json:"backend"`
 	Device     string `json:"device"`
-	PlanBytes  int64  `json:"plan_bytes"`      // memory planned for the run, all buffers
-	Ranks      []Rank `json:"ranks,omitempty"` // the processes that share each batch, if there is more than one
+	Precision  string `json:"precision,omitempty"` // fp16 or bf16; left out for fp32
+	PlanBytes  int64  `json:"plan_bytes"`          // memory planned for the run, all buffers
+	Ranks      []Rank `json:"ranks,omitempty"`     // the processes that share each batch, if there is more than one
 
 	// What edits can change, as it is at this start.
 	LR       Float `json:"lr"`        // before warm-up
@@ -57,6 +62,15 @@ type Start struct {
 	PreviewS Float `json:"preview_s"` // seconds between previews
 
 	Memory []Part `json:"memory,omitempty"` // what PlanBytes is made of, the largest first
+}
+
+// On says what computes, and in which precision where that is not fp32.
+func (s *Start) On() string {
+	on := strings.TrimSpace(s.Backend + " " + s.Device)
+	if s.Precision != "" {
+		on += ", " + s.Precision
+	}
+	return on
 }
 
 // A Part is a buffer of the memory plan.
@@ -108,7 +122,9 @@ type Metrics struct {
 	StepS      Float `json:"step_s"` // seconds the step took
 	ETAS       Float `json:"eta_s"`  // seconds left
 	EMADecay   Float `json:"ema_decay"`
-	WaitS      Float `json:"wait_s"` // seconds that the device waited for the host before it, without previews and checkpoints
+	LossScale  Float `json:"loss_scale,omitempty"` // that the step had; left out without scaling
+	Skipped    bool  `json:"skipped,omitempty"`    // under loss scaling: the gradients were not finite, and nothing changed
+	WaitS      Float `json:"wait_s"`               // seconds that the device waited for the host before it, without previews and checkpoints
 	// Buckets is the running mean of the loss by timestep, Buckets[i] over t in [i T/len, (i+1) T/len); NaN where none was drawn yet.
 	Buckets []Float `json:"buckets,omitempty"`
 	// With more than one rank: how many, the share of the step that rank 0 waited for sums, and now and then what each rank did.
@@ -176,6 +192,34 @@ type Eval struct {
 	File          string  `json:"file,omitempty"`         // a picture, relative to the run folder
 	Checkpoint    string  `json:"checkpoint,omitempty"`   // what was evaluated, where it was not the trainer's weights of the step
 	Seconds       Float   `json:"seconds"`
+}
+
+// LossScale is a change of what the loss's gradient is multiplied with.
+type LossScale struct {
+	Old      Float `json:"old"`
+	New      Float `json:"new"`
+	Skipped  bool  `json:"skipped,omitempty"`  // the step's gradients were not finite: it changed nothing, and the scale is halved
+	Loss     Float `json:"loss"`               // of the step
+	GradNorm Float `json:"grad_norm"`          // of the step, null where it is not finite
+	InARow   int64 `json:"in_a_row,omitempty"` // steps skipped since the last good one, this one included
+	All      int64 `json:"all_skipped"`        // steps skipped since the run began
+}
+
+// String says it in words.
+func (l *LossScale) String() string {
+	if l.Skipped {
+		return fmt.Sprintf("the gradients overflowed: the step is skipped, the loss scale halved from %s to %s", PowerOfTwo(l.Old), PowerOfTwo(l.New))
+	}
+	return fmt.Sprintf("the loss scale is doubled from %s to %s", PowerOfTwo(l.Old), PowerOfTwo(l.New))
+}
+
+// PowerOfTwo writes one: as a number if it is a short one.
+func PowerOfTwo(f Float) string {
+	if v := float64(f); v >= 1 && v <= 1<<20 {
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	_, exp := math.Frexp(float64(f))
+	return fmt.Sprintf("2^%d", exp-1)
 }
 
 // End closes a run, or a part of one.

@@ -19,8 +19,8 @@ var (
 		3, KindEnd, "not a finite number",
 	}
 	FaultOverflow = Fault{
-		"overflow", "overflow under loss scaling", "not yet: all is computed in fp32, without loss scaling",
-		0, "", "",
+		"overflow", "overflow under loss scaling", "the step is skipped (weights, moments and averages stay, and the optimizer does not count it), the scale halved, and doubled again after 2000 good steps; when it falls below 2^-14 the run stops and saves, and the step is replayed to name the first operation with a bad value",
+		12, KindLossScale, "the loss scale fell",
 	}
 	FaultDisk = Fault{
 		"disk", "disk full, folder read-only", "training goes on and says so, the checkpoints before stay whole, it tries again; only the last checkpoint ends it, after an hour of trying (a minute after stop)",

@@ -18,6 +18,7 @@ const (
 	KindState      = "state"
 	KindLog        = "log"
 	KindEval       = "eval"
+	KindLossScale  = "loss_scale"
 	KindEnd        = "end"
 )
 
@@ -37,6 +38,7 @@ func (e *Event) payload() (kind string, n int) {
 		{KindState, e.State != nil},
 		{KindLog, e.Log != nil},
 		{KindEval, e.Eval != nil},
+		{KindLossScale, e.LossScale != nil},
 		{KindEnd, e.End != nil},
 	} {
 		if p.set {
@@ -52,7 +54,7 @@ func (e *Event) payload() (kind string, n int) {
 func (e *Event) check() error {
 	kind, n := e.payload()
 	switch e.Kind {
-	case KindStart, KindStep, KindPreview, KindCheckpoint, KindEdit, KindReading, KindTimings, KindState, KindLog, KindEval, KindEnd:
+	case KindStart, KindStep, KindPreview, KindCheckpoint, KindEdit, KindReading, KindTimings, KindState, KindLog, KindEval, KindLossScale, KindEnd:
 		if n != 1 || kind != e.Kind {
 			return fmt.Errorf("an event of kind %q does not carry what it should", e.Kind)
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -34,7 +35,8 @@ type CheckpointState struct {
 	Config       json.RawMessage   `json:"config,omitempty"` // the run's config.json
 	Kernels      map[string]string `json:"kernels,omitempty"`
 	Averages     *Averages         `json:"averages,omitempty"`
-	Hashes       map[string]string `json:"files"` // file name to SHA-256 in hex; filled in by Save
+	LossScaling  *LossScaling      `json:"loss_scaling,omitempty"` // nil: the loss is not scaled
+	Hashes       map[string]string `json:"files"`                  // file name to SHA-256 in hex; filled in by Save
 }
 
 // Averages are the running means that the screens show, which go on after a resume. They depend on the steps alone, as the weights do.
@@ -43,6 +45,13 @@ type Averages struct {
 	Steps   int     `json:"steps"`   // that Loss is of
 	Buckets []Float `json:"buckets"` // of the loss by timestep, as in Metrics
 	Counts  []int   `json:"counts"`  // losses in each
+}
+
+// LossScaling is the state of dynamic loss scaling, which goes on after a resume exactly as it was.
+type LossScaling struct {
+	Scale   float64 `json:"scale"`         // of the next step, a power of two
+	Good    int64   `json:"good_steps"`    // since it last changed
+	Skipped int64   `json:"skipped_steps"` // so far: steps that were done and changed nothing
 }
 
 // The last line but one of state.json carries the SHA-256 of every byte before
@@ -111,6 +120,11 @@ func decodeState(path string, data []byte) (*CheckpointState, error) {
 func (s *CheckpointState) check() error {
 	if s.Step < 0 || s.DataPosition < 0 {
 		return fmt.Errorf("step %d and data position %d make no sense", s.Step, s.DataPosition)
+	}
+	if l := s.LossScaling; l != nil {
+		if f, _ := math.Frexp(l.Scale); f != 0.5 || l.Good < 0 || l.Skipped < 0 || l.Skipped > s.Step {
+			return fmt.Errorf("a loss scale of %v with %d good and %d skipped steps makes no sense", l.Scale, l.Good, l.Skipped)
+		}
 	}
 	if s.Hashes[modelFile] == "" {
 		return errors.New("it lists no " + modelFile)

@@ -41,6 +41,7 @@ func makeSnapshot(c *Config, p *nn.Params, st State, b backend.Info) (*run.Snaps
 	s := &run.Snapshot{Model: p.Encode(st.Params), EMA: p.Encode(st.EMA)}
 	s.State.Step, s.State.Seed, s.State.DataPosition = st.Steps, c.Seed, st.Steps*int64(c.Batch)
 	s.State.Kernels = map[string]string{"backend": b.Backend, "isa": b.ISA}
+	s.State.LossScaling = st.Scaling
 	var err error
 	for _, v := range []struct {
 		to   *json.RawMessage
@@ -90,7 +91,10 @@ func (t *Trainer) resume() error {
 	if was, is := s.State.Kernels["isa"], t.backend.ISA; was != is && was != "" {
 		t.logf("warn", "%s was computed with %s, this is %s: the run goes on, but not bit for bit as it would have", s.Path, was, is)
 	}
-	st := State{Steps: s.State.Step}
+	st := State{Steps: s.State.Step, Scaling: s.State.LossScaling}
+	if l := st.Scaling; l != nil && l.Scale < leastScale && t.Config.scaled() {
+		t.logf("info", "the loss scale had fallen to 2^%d: it begins again with %v", exponent(l.Scale), t.Config.scale())
+	}
 	p := t.Step.Params
 	if st.Params, err = model.Flatten(p, s.Path+"/model.safetensors", s.Model); err != nil {
 		return err

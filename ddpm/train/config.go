@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
@@ -41,6 +42,9 @@ type Config struct {
 	// network has one class more, for images whose label is not told.
 	ClassLabels bool     `json:"class_labels,omitempty"`
 	Classes     []string `json:"classes,omitempty"`
+
+	Precision backend.Precision `json:"precision,omitempty"`  // of what is computed; "" is fp32, see backend.Precision
+	LossScale float64           `json:"loss_scale,omitempty"` // where dynamic loss scaling begins, a power of two; 0 is 65536 with fp16 and none else, -1 none
 
 	Preview Preview `json:"preview"`
 	Exact   bool    `json:"exact,omitempty"` // direct convolutions instead of Winograd's
@@ -185,6 +189,12 @@ func (c *Config) Validate() error {
 			return errors.New("config: eval.patience ends a run by its held-out loss, and holdout is less than 2")
 		}
 	}
+	if c.Precision != "" && !slices.Contains(backend.Known, c.Precision) {
+		return fmt.Errorf("config: precision is %.40q, want fp32, fp16 or bf16", c.Precision)
+	}
+	if f, _ := math.Frexp(c.LossScale); c.LossScale != 0 && c.LossScale != -1 && (f != 0.5 || c.LossScale < 1 || c.LossScale > backend.MaxLossScale) {
+		return fmt.Errorf("config: loss_scale is %v, want a power of two from 1 to 2^120, such as 65536, or -1 for none", c.LossScale)
+	}
 	if c.EMA.SnapshotSteps > 0 && len(c.EMA.Lengths) == 0 {
 		return errors.New("config: ema.snapshot_steps says when ema.lengths are kept, and there are none")
 	}
@@ -210,6 +220,14 @@ const maxLengths = 8
 
 // courses are the values of Optimizer.Course.
 var courses = map[string]float32{"": backend.LRConstant, "constant": backend.LRConstant, "cosine": backend.LRCosine, "linear": backend.LRLinear}
+
+// precision is the precision's name, "" for fp32.
+func (c *Config) precision() string {
+	if c.Precision == backend.FP32 {
+		return ""
+	}
+	return string(c.Precision)
+}
 
 // Channels is that of the images.
 func (c *Config) Channels() int {

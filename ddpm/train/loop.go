@@ -19,7 +19,7 @@ func (t *Trainer) Run(ctx context.Context) error {
 	switch {
 	case err == nil:
 		err = t.saveLast(ctx, done)
-	case errors.As(err, new(*NotFiniteError)):
+	case errors.As(err, new(*NotFiniteError)), errors.As(err, new(*OverflowError)):
 		err = t.saveGood(err)
 	}
 	reason := run.Stopped
@@ -67,10 +67,15 @@ func (t *Trainer) loop(ctx context.Context) error {
 		if err != nil {
 			return &DeviceError{Step: t.Step.Done + 1, Device: t.device(), Err: err}
 		}
-		if r.Bad() {
+		if r.Bad() && !t.Config.scaled() {
 			return t.notFinite(r)
 		}
 		t.report(r, t.endStep(start))
+		if t.Config.scaled() {
+			if err := t.scaled(r); err != nil {
+				return err
+			}
+		}
 		if timed {
 			t.reportTimings()
 		}

@@ -52,14 +52,8 @@ type meters struct {
 
 // report turns a step's result into an event.
 func (t *Trainer) report(r *Result, d time.Duration) {
-	t.seen++
-	t.lossEMA += max(0.02, 1/float64(t.seen)) * (r.Loss - t.lossEMA) // a plain mean at first
-	for i, tt := range r.T {
-		k := tt * Buckets / t.Config.levels()
-		if t.counts[k]++; t.counts[k] == 1 {
-			t.buckets[k] = float64(r.SampleLoss[i])
-		}
-		t.buckets[k] += max(0.02, 1/float64(t.counts[k])) * (float64(r.SampleLoss[i]) - t.buckets[k])
+	if !math.IsNaN(r.Loss) && !math.IsInf(r.Loss, 0) { // a step that is skipped may have none
+		t.learn(r, t.Config.levels())
 	}
 	t.rate.add(d)
 	perStep := t.rate.seconds()
@@ -67,6 +61,7 @@ func (t *Trainer) report(r *Result, d time.Duration) {
 		Loss: run.Float(r.Loss), LossEMA: run.Float(t.lossEMA), LR: run.Float(r.LR), GradNorm: run.Float(r.GradNorm), Clipped: r.Clipped,
 		ImagesPerS: run.Float(float64(t.Config.Batch) / perStep), StepS: run.Float(perStep),
 		ETAS: run.Float(perStep * float64(t.Config.Steps-t.Step.Done)), EMADecay: run.Float(r.EMADecay), WaitS: run.Float(t.waited.Seconds()),
+		LossScale: run.Float(r.Scale), Skipped: r.Bad(),
 	}
 	if t.Step.Done%bucketsEvery == 0 {
 		m.Buckets = t.byTimestep()
@@ -79,6 +74,19 @@ func (t *Trainer) report(r *Result, d time.Duration) {
 		}
 	}
 	t.emit(run.Event{Kind: run.KindStep, Metrics: m})
+}
+
+// learn takes a step's losses into the means; t is one of so many levels.
+func (m *meters) learn(r *Result, levels int) {
+	m.seen++
+	m.lossEMA += max(0.02, 1/float64(m.seen)) * (r.Loss - m.lossEMA) // a plain mean at first
+	for i, t := range r.T {
+		k := t * Buckets / levels
+		if m.counts[k]++; m.counts[k] == 1 {
+			m.buckets[k] = float64(r.SampleLoss[i])
+		}
+		m.buckets[k] += max(0.02, 1/float64(m.counts[k])) * (float64(r.SampleLoss[i]) - m.buckets[k])
+	}
 }
 
 // byTimestep is the mean loss of each range of timesteps, NaN where none was drawn yet.

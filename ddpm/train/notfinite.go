@@ -26,15 +26,21 @@ type BadValue struct {
 }
 
 func (e *NotFiniteError) Error() string {
-	first := ""
-	if b := e.First; b != nil {
-		first = fmt.Sprintf("; the first bad value is %v, of %s at %s (%d of %d values)", b.Value, b.Op, b.Label, b.Bad, b.Of)
-		if e.Rank > 0 {
-			first += fmt.Sprintf(" on rank %d", e.Rank)
-		}
-	}
 	return fmt.Sprintf("step %d: loss %v, gradient norm %v: not a finite number%s; the run stops at step %d: resume it with a lower learning rate (resume --lr), or start anew",
-		e.Step, e.Loss, e.GradNorm, first, e.Step-1)
+		e.Step, e.Loss, e.GradNorm, e.first(), e.Step-1)
+}
+
+// first says where the first bad value is, if that is known.
+func (e *NotFiniteError) first() string {
+	b := e.First
+	if b == nil {
+		return ""
+	}
+	s := fmt.Sprintf("; the first bad value is %v, of %s at %s (%d of %d values)", b.Value, b.Op, b.Label, b.Bad, b.Of)
+	if e.Rank > 0 {
+		s += fmt.Sprintf(" on rank %d", e.Rank)
+	}
+	return s
 }
 
 // Fault implements what run.FaultOf looks for.

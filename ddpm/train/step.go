@@ -14,6 +14,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/ddpm"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/nn"
 )
 
@@ -30,6 +31,7 @@ const (
 	bufTables  = "mix"     // [2 or 3,T]: sqrt(alphabar), sqrt(1-alphabar), and for v its negative
 	bufOne     = "one"     // the gradient of the step's loss with respect to that of a micro-batch
 	bufWeights = "weights" // [T,2C], for min-SNR: what a loss is multiplied with, see snrTable
+	bufScale   = "scale"   // under loss scaling: its state, then the steps that were taken, see lossscale.go
 	bufMetrics = "metrics" // loss, gradient norm, scalars, then each sample's loss and t
 )
 
@@ -37,6 +39,7 @@ const (
 const (
 	metLoss    = 0
 	metNorm    = 1
+	metScale   = 8 // the loss scale's state after the step
 	metScalars = 16
 	metSamples = 32
 )
@@ -64,11 +67,21 @@ func buildStep(c *Config, params *nn.Params, images, B int) (*graph.Graph, error
 		grads := params.Bind(sums, bufGrads)
 		g.Scope("loss.optimizer", func() {
 			hyper, control := state(bufHyper, graph.F32(backend.HypWords)), controlOf(0)
+			taken, norm := control, g.GlobalNorm(grads)
+			var unscale *graph.Value
+			if c.scaled() {
+				taken, unscale = takenSteps(), scaleWord(backend.LscInverse)
+				norm = g.Mul(norm, unscale)
+			}
 			// A loss that is not finite makes the norm NaN (0 times it is), so that AdamW leaves the weights alone.
-			norm, scalars := g.Add(g.GlobalNorm(grads), g.Scale(loss, 0, 0)), g.Schedule(control, hyper)
-			g.AdamW(params.Flat(bufParams), params.Flat(bufM), params.Flat(bufV), params.Flat(bufEMA), grads, norm, hyper, scalars)
+			norm = g.Add(norm, g.Scale(loss, 0, 0))
+			scalars := g.Schedule(taken, hyper)
+			g.AdamW(params.Flat(bufParams), params.Flat(bufM), params.Flat(bufV), params.Flat(bufEMA), grads, norm, hyper, scalars, unscale)
 			for i, std := range c.EMA.Lengths {
-				g.EMAPower(params.Flat(averageBuffer(i)), params.Flat(bufParams), control, norm, float32(ddpm.EMAGamma(std)))
+				g.EMAPower(params.Flat(averageBuffer(i)), params.Flat(bufParams), taken, norm, float32(ddpm.EMAGamma(std)))
+			}
+			if c.scaled() {
+				graph.Keep(g.LossScale(graph.State(bufScale, 0, graph.F32(backend.LscWords), bufScale), taken, norm, scaleGrowth), bufMetrics, 4*metScale)
 			}
 			for i := range c.micro() {
 				g.Advance(controlOf(i))
@@ -119,7 +132,11 @@ func buildMicro(g *graph.Graph, c *Config, params *nn.Params, images, B, i int) 
 		loss, each, t = buildDiffusion(g, c, params, control, x0, class, drop)
 	}
 	g.Scope("loss", func() {
-		grads = g.Grad(loss, state(bufOne, graph.F32(1)), params.Values())
+		one := state(bufOne, graph.F32(1))
+		if c.scaled() {
+			one = g.Mul(one, scaleWord(backend.LscScale))
+		}
+		grads = g.Grad(loss, one, params.Values())
 		graph.Keep(each, bufMetrics, 4*(metSamples+i*B))
 		graph.Keep(t, bufMetrics, 4*(metSamples+c.micro()*B+i*B))
 	})
@@ -175,7 +192,8 @@ type Step struct {
 	program  *backend.Program
 	exec     backend.Executable
 	metrics  []float32
-	Done     int64 // steps, as the control buffer has it
+	Done     int64           // steps, as the control buffer has it
+	scaling  run.LossScaling // as the device has it
 	shard
 }
 
@@ -206,6 +224,7 @@ func NewStep(b backend.Backend, c *Config, pixels []byte, images int, comm dist.
 // planStep plans without taking memory.
 func planStep(b backend.Backend, c *Config, images int, comm dist.Comm) (*Step, error) {
 	s := &Step{Config: c, Memory: model.NewMemory(b)}
+	s.Memory.Precision = c.Precision
 	var err error
 	if s.shard, err = newShard(c, comm); err != nil {
 		return nil, err
@@ -315,6 +334,7 @@ type State struct {
 	Params, EMA, M, V []float32
 	Averages          [][]float32 // of EMA.Lengths; nil: each is the weights
 	Steps             int64
+	Scaling           *run.LossScaling // nil: as a run begins
 }
 
 // averageBuffer is the buffer of the i-th of EMA.Lengths.
@@ -339,7 +359,10 @@ func (s *Step) Restore(st State) error {
 			return err
 		}
 	}
-	return s.setDone(st.Steps)
+	if err := s.setDone(st.Steps); err != nil {
+		return err
+	}
+	return s.restoreScaling(st.Scaling)
 }
 
 // write puts v, or zeros if it is nil, into a flat buffer.
@@ -385,6 +408,10 @@ func (s *Step) Snapshot() (State, error) {
 			return st, err
 		}
 	}
+	if s.Config.scaled() {
+		scaling := s.scaling
+		st.Scaling = &scaling
+	}
 	for i := range s.Config.EMA.Lengths {
 		average := make([]float32, n)
 		if err := model.Read(s.Memory, averageBuffer(i), 0, average); err != nil {
@@ -399,6 +426,7 @@ func (s *Step) Snapshot() (State, error) {
 type Result struct {
 	Loss, GradNorm, LR, EMADecay float64
 	Clipped                      bool
+	Scale                        float64   // of the loss's gradient, 0 where there is none
 	SampleLoss                   []float32 // [B]
 	T                            []int     // [B], each sample's timestep
 	Stop                         bool      // a rank was asked to stop
@@ -439,6 +467,10 @@ func (s *Step) result() *Result {
 		LR: float64(m[metScalars+backend.SclLR]), EMADecay: float64(m[metScalars+backend.SclEMA]),
 	}
 	r.Clipped = s.Config.Optimizer.Clip > 0 && r.GradNorm > s.Config.Optimizer.Clip
+	if s.Config.scaled() {
+		r.Scale = s.scaling.Scale
+		s.scaling = scalingOf(m[metScale:])
+	}
 	return r
 }
 

@@ -122,7 +122,14 @@ func (t team) spread(s *Step) error {
 			return err
 		}
 	}
-	return s.setDone(done)
+	scaling := s.scaling
+	if err := dist.Tell(t, &scaling); err != nil {
+		return err
+	}
+	if err := s.setDone(done); err != nil || !s.Config.scaled() {
+		return err
+	}
+	return s.setScaling(scaling)
 }
 
 // begin says at rank 0 that there is a step, or that there is none any more. With it go the hyper-parameters, which edits change.
@@ -216,13 +223,20 @@ func Follow(ctx context.Context, b backend.Backend, c *Config, o Options) error 
 		if err != nil {
 			return err
 		}
-		if r.Bad() {
+		bad := NotFiniteError{Step: s.Done, Loss: r.Loss, GradNorm: r.GradNorm}
+		switch {
+		case !r.Bad() || c.scaled() && s.scaling.Scale >= leastScale:
+		case c.scaled():
+			first, _ := s.replay(r) // rank 0 says if it cannot be found
+			_, _, err := t.badOnRank(first)
+			return errors.Join(err, &dist.AgreedError{Err: &OverflowError{NotFiniteError: bad, Scale: r.Scale}})
+		default:
 			if err := s.setDone(s.Done - 1); err != nil {
 				return err
 			}
-			first, _ := s.FirstBad() // rank 0 says if it cannot be found
+			first, _ := s.FirstBad()
 			_, _, err := t.badOnRank(first)
-			return errors.Join(err, &dist.AgreedError{Err: &NotFiniteError{Step: s.Done + 1, Loss: r.Loss, GradNorm: r.GradNorm}})
+			return errors.Join(err, &dist.AgreedError{Err: &bad})
 		}
 	}
 	return nil
@@ -300,7 +314,7 @@ func (e *DivergedError) Fault() *run.Fault { return &run.FaultRank }
 func diverged(step int64, reports []float32) error {
 	first := float64(reports[4])
 	for r := 0; r < len(reports)/rankFloats; r++ {
-		if norm := float64(reports[rankFloats*r+4]); math.Abs(norm-first) > 1e-3*math.Abs(first) || math.IsNaN(norm) != math.IsNaN(first) {
+		if norm := float64(reports[rankFloats*r+4]); math.Abs(norm-first) > 1e-3*math.Abs(first) || math.IsNaN(norm) != math.IsNaN(first) || math.IsInf(norm, 0) != math.IsInf(first, 0) {
 			return &dist.AgreedError{Err: &DivergedError{Step: step, Rank: r, Norm: norm, Was: first}}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/ddpm/data"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/metrics"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/nn"
 )
@@ -37,6 +38,7 @@ type Trainer struct {
 	saving
 	editing
 	stopping
+	skips
 }
 
 // Options of a trainer.
@@ -99,7 +101,10 @@ func New(ctx context.Context, b backend.Backend, c *Config, folder *run.Folder, 
 }
 
 func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
-	err := t.loadImages(ctx)
+	err := model.CheckPrecision(t.backend, t.Config.Precision)
+	if err == nil {
+		err = t.loadImages(ctx)
+	}
 	c, set := t.Config, t.Set
 	var images metrics.Images
 	if err == nil {
@@ -135,7 +140,7 @@ func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
 		Name: t.folder.Name(), Preset: c.Preset, Data: set.Name, Images: n, Size: set.Size, Channels: set.Channels, Batch: c.Batch, Steps: c.Steps,
 		T: c.Schedule.T, Schedule: c.Schedule.Kind, Parameters: step.Params.Count(), MACs: nn.MACs(c.UNet), Seed: c.Seed,
 		Backend: t.backend.Backend, Device: t.device(), PlanBytes: step.Bytes, Ranks: ranks,
-		Memory: step.memoryParts(), LR: run.Float(c.Optimizer.LR), EMADecay: run.Float(c.EMA.Decay), PreviewS: run.Float(c.Preview.Seconds),
+		Precision: c.precision(), Memory: step.memoryParts(), LR: run.Float(c.Optimizer.LR), EMADecay: run.Float(c.EMA.Decay), PreviewS: run.Float(c.Preview.Seconds),
 	}})
 	if step.Done >= c.Steps {
 		t.logf("info", "all %d steps are done: --steps gives the run more", c.Steps)

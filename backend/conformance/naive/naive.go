@@ -27,7 +27,7 @@ type Backend struct {
 
 // Info names the backend.
 func (b *Backend) Info() backend.Info {
-	return backend.Info{Backend: "naive", Device: "float64 references", Formats: []string{"fp32"}}
+	return backend.Info{Backend: "naive", Device: "float64 references", Formats: []string{"fp32"}, Precisions: []backend.Precision{backend.FP32}}
 }
 
 // Close does nothing.
