@@ -4,32 +4,18 @@ import (
 	"math"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/backend/cpu/simd"
 )
 
-// The likelihoods of op nll, in float64 one value at a time: exponentials dominate, and beside the network they are few. Values
-// without a weight cost nothing.
-
-// maxComponents is how many components' parts fit on the stack.
-const maxComponents = 32
+// The likelihoods of op nll. Values without a weight cost nothing. Sums are in float64, in the values' order.
 
 func init() {
-	kernels["nll"] = kernel{prepare: func(c *call) func() {
-		a, p, q, w, loss, each := c.step.Attrs.(backend.Likelihood), c.in[0].image(), c.in[1].image(), c.in[2].image(), c.out[0].f32(), c.out[1].f32()
-		k := a.Params()
+	kernels["nll"] = kernel{scratch: likelihoodScratch, prepare: func(c *call) func() {
+		l, q, loss, each := newLikelihood(c), c.in[1].image(), c.out[0].f32(), c.out[1].f32()
 		sums, weights := make([]float64, q.n*q.h), make([]float64, q.n*q.h)
-		run := c.blocks(q.n*q.h, 1, func(r, _ int) {
-			pr, qr, wr := p.row(r/q.h, r%q.h), q.row(r/q.h, r%q.h), w.row(r/q.h, r%q.h)
-			sum, weight := 0.0, 0.0
-			for i, v := range wr {
-				if v != 0 {
-					weight += float64(v)
-					sum += float64(v) * lossOf(a, pr[i*k:][:k], float64(qr[i]), nil, 0)
-				}
-			}
-			sums[r], weights[r] = sum, weight
-		})
+		task := func(worker, r int) { sums[r], weights[r] = l.row(worker, r/q.h, r%q.h, nil, 0) }
 		return func() {
-			run()
+			c.pool.run(q.n*q.h, task)
 			total := 0.0
 			for n := range q.n {
 				sum, weight := 0.0, 0.0
@@ -45,9 +31,8 @@ func init() {
 			loss[0] = float32(total / float64(q.n))
 		}
 	}}
-	kernels["nll_grad"] = kernel{prepare: func(c *call) func() {
-		a, p, q, w, dp := c.step.Attrs.(backend.Likelihood), c.in[0].image(), c.in[1].image(), c.in[2].image(), c.out[0].image()
-		k := a.Params()
+	kernels["nll_grad"] = kernel{scratch: likelihoodScratch, prepare: func(c *call) func() {
+		l, q, w, dp := newLikelihood(c), c.in[1].image(), c.in[2].image(), c.out[0].image()
 		weights := make([]float64, q.n)
 		sum := c.blocks(q.n, 1, func(n, _ int) {
 			weights[n] = 0
@@ -57,126 +42,147 @@ func init() {
 				}
 			}
 		})
-		run := c.eachRow(q, func(n, h int) {
-			dr, pr, qr, wr := dp.row(n, h), p.row(n, h), q.row(n, h), w.row(n, h)
-			clear(dr)
-			for i, v := range wr {
-				if v != 0 {
-					f := float64(v) / weights[n] / float64(q.n) * float64(c.in[3].f32()[0])
-					lossOf(a, pr[i*k:][:k], float64(qr[i]), dr[i*k:][:k], f)
-				}
-			}
-		})
+		task := func(worker, r int) {
+			n, h := r/q.h, r%q.h
+			l.row(worker, n, h, dp.row(n, h), float64(c.in[3].f32()[0])/weights[n]/float64(q.n))
+		}
 		return func() {
 			sum()
-			run()
+			c.pool.run(q.n*q.h, task)
 		}
 	}}
 }
 
-// lossOf is the loss of a value q with parameters p; dp, if it is not nil, gets f times the slopes.
-func lossOf(a backend.Likelihood, p []float32, q float64, dp []float32, f float64) float64 {
-	switch a.Kind {
-	case backend.Squared:
-		d := float64(p[0]) - q
-		if dp != nil {
-			dp[0] = float32(2 * d * f)
-		}
-		return d * d
-	case backend.Absolute:
-		d := float64(p[0]) - q
-		if dp != nil && d != 0 {
-			dp[0] = float32(math.Copysign(f, d))
-		}
-		return math.Abs(d)
-	case backend.Categorical:
-		return categorical(p, q, dp, f/math.Ln2) / math.Ln2
+// likelihoodTile is how many values of a mixture are gathered: what they need stays in the first-level cache.
+const likelihoodTile = 64
+
+// likelihoodScratch are the tiles of the workers.
+func likelihoodScratch(b *Backend, s *backend.Step) int {
+	if a := s.Attrs.(backend.Likelihood); a.Kind != backend.Squared && a.Kind != backend.Absolute {
+		return b.pool.n * tileFloats(a)
 	}
-	return mixture(p, a.Components, q, dp, f/math.Ln2) / math.Ln2
+	return 0
 }
 
-// categorical is -log softmax(p) of the level of q.
-func categorical(p []float32, q float64, dp []float32, f float64) float64 {
-	top := p[0]
-	for _, v := range p {
-		top = max(top, v)
+// tileFloats is the size of one.
+func tileFloats(a backend.Likelihood) int {
+	if a.Kind == backend.Categorical {
+		return a.Params()
 	}
-	var e [256]float64
-	sum := 0.0
-	for i, v := range p {
-		e[i] = math.Exp(float64(v - top))
-		sum += e[i]
-	}
-	level := int(min(max(math.Round((q+1)*127.5), 0), 255))
-	if dp != nil {
-		for i := range dp {
-			dp[i] = float32(f * e[i] / sum)
-		}
-		dp[level] -= float32(f)
-	}
-	return math.Log(sum) + float64(top) - float64(p[level])
+	return likelihoodTile * (2*a.Params() + 4)
 }
 
-// mixture is -log of the mass that a mixture of K logistics has on the level of q.
-func mixture(p []float32, K int, q float64, dp []float32, f float64) float64 {
-	const half = 1.0 / 255
-	var stack [4][maxComponents]float64
-	weight, joint, dMean, dScale := stack[0][:], stack[1][:], stack[2][:], stack[3][:]
-	if K > maxComponents {
-		all := make([]float64, 4*K)
-		weight, joint, dMean, dScale = all[:K], all[K:2*K], all[2*K:3*K], all[3*K:]
+// likelihood computes the losses of rows of pixels.
+type likelihood struct {
+	*call
+	backend.Likelihood
+	p, q, w image
+}
+
+func newLikelihood(c *call) *likelihood {
+	return &likelihood{c, c.step.Attrs.(backend.Likelihood), c.in[0].image(), c.in[1].image(), c.in[2].image()}
+}
+
+// row returns the weighted sum of the losses of image n's row h, and the sum of the weights. dp, if it is not nil, gets the slopes: those
+// of a value times f and its weight, zeros where that is 0.
+func (l *likelihood) row(worker, n, h int, dp []float32, f float64) (sum, weight float64) {
+	p, q, w, k := l.p.row(n, h), l.q.row(n, h), l.w.row(n, h), l.Params()
+	clear(dp)
+	if l.Kind == backend.Mixture {
+		return l.mixtures(worker, p, q, w, dp, f)
 	}
-	low, high := q < -1+half, q > 1-half
-	top := math.Inf(-1)
-	for _, v := range p[:K] {
-		top = max(top, float64(v))
-	}
-	prior, best := 0.0, math.Inf(-1)
-	for k := range K {
-		logScale := float64(p[2*K+k])
-		inv := math.Exp(-max(logScale, backend.MinLogScale))
-		a, b, width := (q+half-float64(p[K+k]))*inv, (q-half-float64(p[K+k]))*inv, 2*half*inv
-		ea, eb := math.Exp(-math.Abs(a)), math.Exp(-math.Abs(b))
-		// sigma(-a) and sigma(b), from exponentials that cannot overflow.
-		sa, sb := ea/(1+ea), eb/(1+eb)
-		if a < 0 {
-			sa = 1 / (1 + ea)
+	for i, v := range w {
+		if v == 0 {
+			continue
 		}
-		if b > 0 {
-			sb = 1 / (1 + eb)
-		}
-		log, dm, ds := 0.0, 0.0, 0.0
-		switch {
-		case low:
-			log = min(a, 0) - math.Log(1+ea)
-			dm, ds = -sa*inv, -a*sa
-		case high:
-			log = min(-b, 0) - math.Log(1+eb)
-			dm, ds = sb*inv, b*sb
+		g, at := f*float64(v), p[i*k:][:k]
+		loss := 0.0
+		switch d := float64(at[0]) - float64(q[i]); {
+		case l.Kind == backend.Categorical:
+			prob := l.scratch[worker*k:][:k]
+			if dp != nil {
+				prob = dp[i*k:][:k]
+			}
+			loss = l.categorical(at, float64(q[i]), prob)
+			if dp != nil {
+				l.vec.ScaleAdd(prob, prob, float32(g/math.Ln2), 0)
+				prob[levelOf(float64(q[i]))] -= float32(g / math.Ln2)
+			}
+		case l.Kind == backend.Squared:
+			loss = d * d
+			if dp != nil {
+				dp[i] = float32(2 * d * g)
+			}
 		default:
-			mass := -math.Expm1(-width)
-			log = min(a, 0) + min(-b, 0) + math.Log(mass/((1+ea)*(1+eb)))
-			dm, ds = (sb-sa)*inv, b*sb-a*sa-width*(1-mass)/mass
+			loss = math.Abs(d)
+			if dp != nil && d != 0 {
+				dp[i] = float32(math.Copysign(g, d))
+			}
 		}
-		if logScale < backend.MinLogScale {
-			ds = 0
-		}
-		weight[k] = float64(p[k]) - top
-		prior += math.Exp(weight[k])
-		joint[k], dMean[k], dScale[k] = weight[k]+log, dm, ds
-		best = max(best, joint[k])
+		sum, weight = sum+float64(v)*loss, weight+float64(v)
 	}
-	sum := 0.0
-	for k := range K {
-		sum += math.Exp(joint[k] - best)
-	}
-	if dp != nil {
-		for k := range K {
-			r := math.Exp(joint[k]-best) / sum
-			dp[k] = float32(f * (math.Exp(weight[k])/prior - r))
-			dp[K+k] = float32(-f * r * dMean[k])
-			dp[2*K+k] = float32(-f * r * dScale[k])
+	return sum, weight
+}
+
+// levelOf is the byte that a value stands for.
+func levelOf(q float64) int { return int(min(max(math.Round((q+1)*127.5), 0), 255)) }
+
+// categorical is -log2 softmax(p) of the level of q; prob: [256] gets the softmax. The largest share is 1 over the sum of exponentials,
+// and the loss is finite however far a level is below.
+func (l *likelihood) categorical(p []float32, q float64, prob []float32) float64 {
+	best := 0
+	for i, v := range p {
+		if v > p[best] {
+			best = i
 		}
 	}
-	return math.Log(prior) - best - math.Log(sum)
+	copy(prob, p)
+	l.vec.SoftmaxRow(prob, 1)
+	return (float64(p[best]) - float64(p[levelOf(q)]) - math.Log(float64(prob[best]))) / math.Ln2
+}
+
+// mixtures is row for mixtures of logistics. Values that count are gathered, an array for each parameter.
+func (l *likelihood) mixtures(worker int, p, q, w, dp []float32, f float64) (sum, weight float64) {
+	const tile = likelihoodTile
+	k, per := l.Params(), tileFloats(l.Likelihood)
+	scratch := l.scratch[worker*per:][:per]
+	values, scratch := scratch[:tile*k], scratch[tile*k:]
+	slopes, scratch := scratch[:tile*k], scratch[tile*k:]
+	var at [tile]int
+	for from := 0; from < len(w); {
+		n := 0
+		for ; from < len(w) && n < tile; from++ {
+			if w[from] != 0 {
+				at[n] = from
+				n++
+			}
+		}
+		size := ceil(n, simd.MixtureStep) * simd.MixtureStep
+		loss, level, low, high := scratch[:size], scratch[tile:][:size], scratch[2*tile:][:size], scratch[3*tile:][:size]
+		for s := range size {
+			i := at[min(s, n-1)] // what is beyond the last counts for nothing
+			level[s], low[s], high[s] = q[i], 1, 1
+			if q[i] < -1+1.0/255 {
+				low[s] = 0
+			}
+			if q[i] > 1-1.0/255 {
+				high[s] = 0
+			}
+			for j, v := range p[i*k:][:k] {
+				values[j*size+s] = v
+			}
+		}
+		l.vec.Mixture(loss, slopes[:k*size], values[:k*size], level, low, high, l.Components)
+		for s, i := range at[:n] {
+			v := float64(w[i])
+			sum, weight = sum+v*float64(loss[s])/math.Ln2, weight+v
+			if dp != nil {
+				g, d := float32(f*v/math.Ln2), dp[i*k:][:k]
+				for j := range d {
+					d[j] = g * slopes[j*size+s]
+				}
+			}
+		}
+	}
+	return sum, weight
 }

@@ -15,9 +15,9 @@ type Bank struct {
 
 // NewBank makes n masks for images of side x side pixels and C channels. How much they hide is spread evenly, which makes the mean
 // loss over them the bits a value of an image drawn value by value (Hoogeboom et al. 2021, eq. 4). What they show is what is known at
-// some time in some order: two in ten show random pixels, two random values, four the beginning of a row of blocks of 1, 2, 4 or 8 pixels a side, two of
-// a lattice. In half of them the last pixel is known only in part, which is what drawing one value at a time meets. One in sixteen
-// hides all. n = 1 is that mask alone.
+// some time in some order: four in ten show the beginning of a random order of the pixels, four that of a row of blocks of 1, 2, 4 or 8
+// pixels a side, two that of a lattice. Half of them show a part of some pixels more, as partly says. One in sixteen hides all. n = 1
+// is that mask alone.
 func NewBank(n, side, C int, seed uint64) *Bank {
 	pixels, per := side*side, side*side*C
 	b := &Bank{Masks: make([]byte, n*per), Hidden: make([]int, n)}
@@ -34,38 +34,52 @@ func NewBank(n, side, C int, seed uint64) *Bank {
 		}
 	}
 	for j := range n {
-		hidden := 1 + j*per/n // of values
-		if j%16 == 15 || j == n-1 {
-			hidden = per
+		shown := pixels - 1 - j*pixels/n
+		all := j%16 == 15 || j == n-1
+		if all {
+			shown = 0
 		}
 		word := rng.Uint32(seed, rng.StreamOrder, 0, uint32(j), orderEpoch)
-		if hidden < per && word%2 == 0 {
-			hidden = (hidden + C - 1) / C * C // whole pixels
-		}
-		var order []int // of pixels
-		switch kind := word / 2 % 10; {
-		case kind < 2:
+		var order []int
+		switch kind := word / 8 % 10; {
+		case kind < 4:
 			order = shuffled(pixels, seed+uint64(j)+1)
-		case kind < 4: // single values, so that the channels of a pixel are learnt from each other
-			order = nil
 		case kind < 8 || nBlocks == len(orders):
-			order = orders[int(word/32)%nBlocks]
+			order = orders[int(word/128)%nBlocks]
 		default:
-			order = orders[nBlocks+int(word/32)%(len(orders)-nBlocks)]
+			order = orders[nBlocks+int(word/128)%(len(orders)-nBlocks)]
 		}
 		mask := b.Masks[j*per:][:per]
-		if order == nil {
-			for _, v := range shuffled(per, seed+uint64(j)+1)[:per-hidden] {
-				mask[v] = 255
-			}
-		} else {
-			for i := range per - hidden {
-				mask[order[i/C]*C+i%C] = 255
+		for _, p := range order[:shown] {
+			for c := range C {
+				mask[p*C+c] = 255
 			}
 		}
-		b.Hidden[j] = hidden
+		if !all && word%2 == 0 {
+			partly(mask, order[shown:], C, int(word/2%4), seed+uint64(j))
+		}
+		for _, v := range mask {
+			if v == 0 {
+				b.Hidden[j]++
+			}
+		}
 	}
 	return b.sorted(per)
+}
+
+// partly shows some channels of hidden pixels, in their order: of the first, as one meets it where an image is drawn value by value, and
+// of every 16th, every 4th or each of the others, by kind 1, 2 and 3. One pixel among hundreds would teach a network too little of what
+// the channels of a pixel say of each other.
+func partly(mask []byte, hidden []int, C, kind int, seed uint64) {
+	every := []uint32{0, 16, 4, 1}[kind]
+	for i, p := range hidden {
+		word := rng.Uint32(seed, rng.StreamOrder, uint32(i), 0, orderEpoch+1)
+		if C > 1 && (i == 0 || every > 0 && word%every == 0) {
+			for c := range 1 + int(word>>8)%(C-1) {
+				mask[p*C+c] = 255
+			}
+		}
+	}
 }
 
 // sorted orders the masks by what they hide.

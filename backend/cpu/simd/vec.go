@@ -42,6 +42,7 @@ type vecKernels struct {
 	normals                    func(dst []float32, k0, k1, c1, c2, c3 uint32) // a multiple of normalStep elements; nil for rng's
 	addRow                     func(dst []float32, ds int, x []float32, xs int, row []float32, pixels int)
 	copyRows, addRows          func(dst []float32, ds int, x []float32, xs, c, pixels int)
+	mixture                    func(loss, dp, p, q, low, high []float32, components int)
 	transpose                  func(dst []float32, ld int, src []float32, ls, blocks int) // 8 rows of blocks of 8 columns, at least 1; nil for none
 }
 

@@ -40,6 +40,7 @@ var vecAVX2 = vecKernels{
 	addRow:         vecAddRowAVX2,
 	normals:        vecNormalsAVX2,
 	transpose:      vecTransposeAVX2,
+	mixture:        vecMixtureAVX2,
 	copyRows:       vecCopyRowsAVX2,
 	addRows:        vecAddRowsAVX2,
 }
@@ -71,6 +72,7 @@ var vecAVX512 = vecKernels{
 	addRow:         vecAddRowAVX512,
 	normals:        vecNormalsAVX512,
 	transpose:      vecTransposeAVX512,
+	mixture:        vecMixtureAVX512,
 	copyRows:       vecCopyRowsAVX512,
 	addRows:        vecAddRowsAVX512,
 }

@@ -140,335 +140,367 @@ DATA vecdata<>+528(SB)/4, $0x3ab511e8
 DATA vecdata<>+532(SB)/4, $0x3ab511e8
 DATA vecdata<>+536(SB)/4, $0x3ab511e8
 DATA vecdata<>+540(SB)/4, $0x3ab511e8
-DATA vecdata<>+544(SB)/4, $0x3d9021bb
-DATA vecdata<>+548(SB)/4, $0x3d9021bb
-DATA vecdata<>+552(SB)/4, $0x3d9021bb
-DATA vecdata<>+556(SB)/4, $0x3d9021bb
-DATA vecdata<>+560(SB)/4, $0x3d9021bb
-DATA vecdata<>+564(SB)/4, $0x3d9021bb
-DATA vecdata<>+568(SB)/4, $0x3d9021bb
-DATA vecdata<>+572(SB)/4, $0x3d9021bb
-DATA vecdata<>+576(SB)/4, $0xbdebd1b8
-DATA vecdata<>+580(SB)/4, $0xbdebd1b8
-DATA vecdata<>+584(SB)/4, $0xbdebd1b8
-DATA vecdata<>+588(SB)/4, $0xbdebd1b8
-DATA vecdata<>+592(SB)/4, $0xbdebd1b8
-DATA vecdata<>+596(SB)/4, $0xbdebd1b8
-DATA vecdata<>+600(SB)/4, $0xbdebd1b8
-DATA vecdata<>+604(SB)/4, $0xbdebd1b8
-DATA vecdata<>+608(SB)/4, $0x3def251a
-DATA vecdata<>+612(SB)/4, $0x3def251a
-DATA vecdata<>+616(SB)/4, $0x3def251a
-DATA vecdata<>+620(SB)/4, $0x3def251a
-DATA vecdata<>+624(SB)/4, $0x3def251a
-DATA vecdata<>+628(SB)/4, $0x3def251a
-DATA vecdata<>+632(SB)/4, $0x3def251a
-DATA vecdata<>+636(SB)/4, $0x3def251a
-DATA vecdata<>+640(SB)/4, $0xbdfe5d4f
-DATA vecdata<>+644(SB)/4, $0xbdfe5d4f
-DATA vecdata<>+648(SB)/4, $0xbdfe5d4f
-DATA vecdata<>+652(SB)/4, $0xbdfe5d4f
-DATA vecdata<>+656(SB)/4, $0xbdfe5d4f
-DATA vecdata<>+660(SB)/4, $0xbdfe5d4f
-DATA vecdata<>+664(SB)/4, $0xbdfe5d4f
-DATA vecdata<>+668(SB)/4, $0xbdfe5d4f
-DATA vecdata<>+672(SB)/4, $0x3e11e9bf
-DATA vecdata<>+676(SB)/4, $0x3e11e9bf
-DATA vecdata<>+680(SB)/4, $0x3e11e9bf
-DATA vecdata<>+684(SB)/4, $0x3e11e9bf
-DATA vecdata<>+688(SB)/4, $0x3e11e9bf
-DATA vecdata<>+692(SB)/4, $0x3e11e9bf
-DATA vecdata<>+696(SB)/4, $0x3e11e9bf
-DATA vecdata<>+700(SB)/4, $0x3e11e9bf
-DATA vecdata<>+704(SB)/4, $0xbe2aae50
-DATA vecdata<>+708(SB)/4, $0xbe2aae50
-DATA vecdata<>+712(SB)/4, $0xbe2aae50
-DATA vecdata<>+716(SB)/4, $0xbe2aae50
-DATA vecdata<>+720(SB)/4, $0xbe2aae50
-DATA vecdata<>+724(SB)/4, $0xbe2aae50
-DATA vecdata<>+728(SB)/4, $0xbe2aae50
-DATA vecdata<>+732(SB)/4, $0xbe2aae50
-DATA vecdata<>+736(SB)/4, $0x3e4cceac
-DATA vecdata<>+740(SB)/4, $0x3e4cceac
-DATA vecdata<>+744(SB)/4, $0x3e4cceac
-DATA vecdata<>+748(SB)/4, $0x3e4cceac
-DATA vecdata<>+752(SB)/4, $0x3e4cceac
-DATA vecdata<>+756(SB)/4, $0x3e4cceac
-DATA vecdata<>+760(SB)/4, $0x3e4cceac
-DATA vecdata<>+764(SB)/4, $0x3e4cceac
-DATA vecdata<>+768(SB)/4, $0xbe7ffffc
-DATA vecdata<>+772(SB)/4, $0xbe7ffffc
-DATA vecdata<>+776(SB)/4, $0xbe7ffffc
-DATA vecdata<>+780(SB)/4, $0xbe7ffffc
-DATA vecdata<>+784(SB)/4, $0xbe7ffffc
-DATA vecdata<>+788(SB)/4, $0xbe7ffffc
-DATA vecdata<>+792(SB)/4, $0xbe7ffffc
-DATA vecdata<>+796(SB)/4, $0xbe7ffffc
-DATA vecdata<>+800(SB)/4, $0x3eaaaaaa
-DATA vecdata<>+804(SB)/4, $0x3eaaaaaa
-DATA vecdata<>+808(SB)/4, $0x3eaaaaaa
-DATA vecdata<>+812(SB)/4, $0x3eaaaaaa
-DATA vecdata<>+816(SB)/4, $0x3eaaaaaa
-DATA vecdata<>+820(SB)/4, $0x3eaaaaaa
-DATA vecdata<>+824(SB)/4, $0x3eaaaaaa
-DATA vecdata<>+828(SB)/4, $0x3eaaaaaa
-DATA vecdata<>+832(SB)/4, $0x3f000000
-DATA vecdata<>+836(SB)/4, $0x3f000000
-DATA vecdata<>+840(SB)/4, $0x3f000000
-DATA vecdata<>+844(SB)/4, $0x3f000000
-DATA vecdata<>+848(SB)/4, $0x3f000000
-DATA vecdata<>+852(SB)/4, $0x3f000000
-DATA vecdata<>+856(SB)/4, $0x3f000000
-DATA vecdata<>+860(SB)/4, $0x3f000000
-DATA vecdata<>+864(SB)/4, $0x3fc00000
-DATA vecdata<>+868(SB)/4, $0x3fc00000
-DATA vecdata<>+872(SB)/4, $0x3fc00000
-DATA vecdata<>+876(SB)/4, $0x3fc00000
-DATA vecdata<>+880(SB)/4, $0x3fc00000
-DATA vecdata<>+884(SB)/4, $0x3fc00000
-DATA vecdata<>+888(SB)/4, $0x3fc00000
-DATA vecdata<>+892(SB)/4, $0x3fc00000
-DATA vecdata<>+896(SB)/4, $0xc0000000
-DATA vecdata<>+900(SB)/4, $0xc0000000
-DATA vecdata<>+904(SB)/4, $0xc0000000
-DATA vecdata<>+908(SB)/4, $0xc0000000
-DATA vecdata<>+912(SB)/4, $0xc0000000
-DATA vecdata<>+916(SB)/4, $0xc0000000
-DATA vecdata<>+920(SB)/4, $0xc0000000
-DATA vecdata<>+924(SB)/4, $0xc0000000
-DATA vecdata<>+928(SB)/4, $0x33800000
-DATA vecdata<>+932(SB)/4, $0x33800000
-DATA vecdata<>+936(SB)/4, $0x33800000
-DATA vecdata<>+940(SB)/4, $0x33800000
-DATA vecdata<>+944(SB)/4, $0x33800000
-DATA vecdata<>+948(SB)/4, $0x33800000
-DATA vecdata<>+952(SB)/4, $0x33800000
-DATA vecdata<>+956(SB)/4, $0x33800000
-DATA vecdata<>+960(SB)/4, $0x34800000
-DATA vecdata<>+964(SB)/4, $0x34800000
-DATA vecdata<>+968(SB)/4, $0x34800000
-DATA vecdata<>+972(SB)/4, $0x34800000
-DATA vecdata<>+976(SB)/4, $0x34800000
-DATA vecdata<>+980(SB)/4, $0x34800000
-DATA vecdata<>+984(SB)/4, $0x34800000
-DATA vecdata<>+988(SB)/4, $0x34800000
-DATA vecdata<>+992(SB)/4, $0xbb96cda0
-DATA vecdata<>+996(SB)/4, $0xbb96cda0
-DATA vecdata<>+1000(SB)/4, $0xbb96cda0
-DATA vecdata<>+1004(SB)/4, $0xbb96cda0
-DATA vecdata<>+1008(SB)/4, $0xbb96cda0
-DATA vecdata<>+1012(SB)/4, $0xbb96cda0
-DATA vecdata<>+1016(SB)/4, $0xbb96cda0
-DATA vecdata<>+1020(SB)/4, $0xbb96cda0
-DATA vecdata<>+1024(SB)/4, $0x3da32f62
-DATA vecdata<>+1028(SB)/4, $0x3da32f62
-DATA vecdata<>+1032(SB)/4, $0x3da32f62
-DATA vecdata<>+1036(SB)/4, $0x3da32f62
-DATA vecdata<>+1040(SB)/4, $0x3da32f62
-DATA vecdata<>+1044(SB)/4, $0x3da32f62
-DATA vecdata<>+1048(SB)/4, $0x3da32f62
-DATA vecdata<>+1052(SB)/4, $0x3da32f62
-DATA vecdata<>+1056(SB)/4, $0xbf255ddd
-DATA vecdata<>+1060(SB)/4, $0xbf255ddd
-DATA vecdata<>+1064(SB)/4, $0xbf255ddd
-DATA vecdata<>+1068(SB)/4, $0xbf255ddd
-DATA vecdata<>+1072(SB)/4, $0xbf255ddd
-DATA vecdata<>+1076(SB)/4, $0xbf255ddd
-DATA vecdata<>+1080(SB)/4, $0xbf255ddd
-DATA vecdata<>+1084(SB)/4, $0xbf255ddd
-DATA vecdata<>+1088(SB)/4, $0xb35088a5
-DATA vecdata<>+1092(SB)/4, $0xb35088a5
-DATA vecdata<>+1096(SB)/4, $0xb35088a5
-DATA vecdata<>+1100(SB)/4, $0xb35088a5
-DATA vecdata<>+1104(SB)/4, $0xb35088a5
-DATA vecdata<>+1108(SB)/4, $0xb35088a5
-DATA vecdata<>+1112(SB)/4, $0xb35088a5
-DATA vecdata<>+1116(SB)/4, $0xb35088a5
-DATA vecdata<>+1120(SB)/4, $0x3fc90fdb
-DATA vecdata<>+1124(SB)/4, $0x3fc90fdb
-DATA vecdata<>+1128(SB)/4, $0x3fc90fdb
-DATA vecdata<>+1132(SB)/4, $0x3fc90fdb
-DATA vecdata<>+1136(SB)/4, $0x3fc90fdb
-DATA vecdata<>+1140(SB)/4, $0x3fc90fdb
-DATA vecdata<>+1144(SB)/4, $0x3fc90fdb
-DATA vecdata<>+1148(SB)/4, $0x3fc90fdb
-DATA vecdata<>+1152(SB)/4, $0x3a6db249
-DATA vecdata<>+1156(SB)/4, $0x3a6db249
-DATA vecdata<>+1160(SB)/4, $0x3a6db249
-DATA vecdata<>+1164(SB)/4, $0x3a6db249
-DATA vecdata<>+1168(SB)/4, $0x3a6db249
-DATA vecdata<>+1172(SB)/4, $0x3a6db249
-DATA vecdata<>+1176(SB)/4, $0x3a6db249
-DATA vecdata<>+1180(SB)/4, $0x3a6db249
-DATA vecdata<>+1184(SB)/4, $0xbcaae5cc
-DATA vecdata<>+1188(SB)/4, $0xbcaae5cc
-DATA vecdata<>+1192(SB)/4, $0xbcaae5cc
-DATA vecdata<>+1196(SB)/4, $0xbcaae5cc
-DATA vecdata<>+1200(SB)/4, $0xbcaae5cc
-DATA vecdata<>+1204(SB)/4, $0xbcaae5cc
-DATA vecdata<>+1208(SB)/4, $0xbcaae5cc
-DATA vecdata<>+1212(SB)/4, $0xbcaae5cc
-DATA vecdata<>+1216(SB)/4, $0x3e81e0f5
-DATA vecdata<>+1220(SB)/4, $0x3e81e0f5
-DATA vecdata<>+1224(SB)/4, $0x3e81e0f5
-DATA vecdata<>+1228(SB)/4, $0x3e81e0f5
-DATA vecdata<>+1232(SB)/4, $0x3e81e0f5
-DATA vecdata<>+1236(SB)/4, $0x3e81e0f5
-DATA vecdata<>+1240(SB)/4, $0x3e81e0f5
-DATA vecdata<>+1244(SB)/4, $0x3e81e0f5
-DATA vecdata<>+1248(SB)/4, $0xbf9de9e6
-DATA vecdata<>+1252(SB)/4, $0xbf9de9e6
-DATA vecdata<>+1256(SB)/4, $0xbf9de9e6
-DATA vecdata<>+1260(SB)/4, $0xbf9de9e6
-DATA vecdata<>+1264(SB)/4, $0xbf9de9e6
-DATA vecdata<>+1268(SB)/4, $0xbf9de9e6
-DATA vecdata<>+1272(SB)/4, $0xbf9de9e6
-DATA vecdata<>+1276(SB)/4, $0xbf9de9e6
-DATA vecdata<>+1280(SB)/4, $0xd2511f53
-DATA vecdata<>+1284(SB)/4, $0xd2511f53
-DATA vecdata<>+1288(SB)/4, $0xd2511f53
-DATA vecdata<>+1292(SB)/4, $0xd2511f53
-DATA vecdata<>+1296(SB)/4, $0xd2511f53
-DATA vecdata<>+1300(SB)/4, $0xd2511f53
-DATA vecdata<>+1304(SB)/4, $0xd2511f53
-DATA vecdata<>+1308(SB)/4, $0xd2511f53
-DATA vecdata<>+1312(SB)/4, $0xcd9e8d57
-DATA vecdata<>+1316(SB)/4, $0xcd9e8d57
-DATA vecdata<>+1320(SB)/4, $0xcd9e8d57
-DATA vecdata<>+1324(SB)/4, $0xcd9e8d57
-DATA vecdata<>+1328(SB)/4, $0xcd9e8d57
-DATA vecdata<>+1332(SB)/4, $0xcd9e8d57
-DATA vecdata<>+1336(SB)/4, $0xcd9e8d57
-DATA vecdata<>+1340(SB)/4, $0xcd9e8d57
-DATA vecdata<>+1344(SB)/4, $0x9e3779b9
-DATA vecdata<>+1348(SB)/4, $0x9e3779b9
-DATA vecdata<>+1352(SB)/4, $0x9e3779b9
-DATA vecdata<>+1356(SB)/4, $0x9e3779b9
-DATA vecdata<>+1360(SB)/4, $0x9e3779b9
-DATA vecdata<>+1364(SB)/4, $0x9e3779b9
-DATA vecdata<>+1368(SB)/4, $0x9e3779b9
-DATA vecdata<>+1372(SB)/4, $0x9e3779b9
-DATA vecdata<>+1376(SB)/4, $0xbb67ae85
-DATA vecdata<>+1380(SB)/4, $0xbb67ae85
-DATA vecdata<>+1384(SB)/4, $0xbb67ae85
-DATA vecdata<>+1388(SB)/4, $0xbb67ae85
-DATA vecdata<>+1392(SB)/4, $0xbb67ae85
-DATA vecdata<>+1396(SB)/4, $0xbb67ae85
-DATA vecdata<>+1400(SB)/4, $0xbb67ae85
-DATA vecdata<>+1404(SB)/4, $0xbb67ae85
-DATA vecdata<>+1408(SB)/4, $0x00000001
-DATA vecdata<>+1412(SB)/4, $0x00000001
-DATA vecdata<>+1416(SB)/4, $0x00000001
-DATA vecdata<>+1420(SB)/4, $0x00000001
-DATA vecdata<>+1424(SB)/4, $0x00000001
-DATA vecdata<>+1428(SB)/4, $0x00000001
-DATA vecdata<>+1432(SB)/4, $0x00000001
-DATA vecdata<>+1436(SB)/4, $0x00000001
-DATA vecdata<>+1440(SB)/4, $0x007fffff
-DATA vecdata<>+1444(SB)/4, $0x007fffff
-DATA vecdata<>+1448(SB)/4, $0x007fffff
-DATA vecdata<>+1452(SB)/4, $0x007fffff
-DATA vecdata<>+1456(SB)/4, $0x007fffff
-DATA vecdata<>+1460(SB)/4, $0x007fffff
-DATA vecdata<>+1464(SB)/4, $0x007fffff
-DATA vecdata<>+1468(SB)/4, $0x007fffff
-DATA vecdata<>+1472(SB)/4, $0x3f3504f3
-DATA vecdata<>+1476(SB)/4, $0x3f3504f3
-DATA vecdata<>+1480(SB)/4, $0x3f3504f3
-DATA vecdata<>+1484(SB)/4, $0x3f3504f3
-DATA vecdata<>+1488(SB)/4, $0x3f3504f3
-DATA vecdata<>+1492(SB)/4, $0x3f3504f3
-DATA vecdata<>+1496(SB)/4, $0x3f3504f3
-DATA vecdata<>+1500(SB)/4, $0x3f3504f3
-DATA vecdata<>+1504(SB)/4, $0x5f3759df
-DATA vecdata<>+1508(SB)/4, $0x5f3759df
-DATA vecdata<>+1512(SB)/4, $0x5f3759df
-DATA vecdata<>+1516(SB)/4, $0x5f3759df
-DATA vecdata<>+1520(SB)/4, $0x5f3759df
-DATA vecdata<>+1524(SB)/4, $0x5f3759df
-DATA vecdata<>+1528(SB)/4, $0x5f3759df
-DATA vecdata<>+1532(SB)/4, $0x5f3759df
-DATA vecdata<>+1536(SB)/4, $0x00200000
-DATA vecdata<>+1540(SB)/4, $0x00200000
-DATA vecdata<>+1544(SB)/4, $0x00200000
-DATA vecdata<>+1548(SB)/4, $0x00200000
-DATA vecdata<>+1552(SB)/4, $0x00200000
-DATA vecdata<>+1556(SB)/4, $0x00200000
-DATA vecdata<>+1560(SB)/4, $0x00200000
-DATA vecdata<>+1564(SB)/4, $0x00200000
-DATA vecdata<>+1568(SB)/4, $0x80000000
-DATA vecdata<>+1572(SB)/4, $0x80000000
-DATA vecdata<>+1576(SB)/4, $0x80000000
-DATA vecdata<>+1580(SB)/4, $0x80000000
-DATA vecdata<>+1584(SB)/4, $0x80000000
-DATA vecdata<>+1588(SB)/4, $0x80000000
-DATA vecdata<>+1592(SB)/4, $0x80000000
-DATA vecdata<>+1596(SB)/4, $0x80000000
-DATA vecdata<>+1600(SB)/4, $0xffffffff
-DATA vecdata<>+1604(SB)/4, $0xffffffff
-DATA vecdata<>+1608(SB)/4, $0xffffffff
-DATA vecdata<>+1612(SB)/4, $0xffffffff
-DATA vecdata<>+1616(SB)/4, $0xffffffff
-DATA vecdata<>+1620(SB)/4, $0xffffffff
-DATA vecdata<>+1624(SB)/4, $0xffffffff
-DATA vecdata<>+1628(SB)/4, $0xffffffff
-DATA vecdata<>+1632(SB)/4, $0x00000000
-DATA vecdata<>+1636(SB)/4, $0x00000000
-DATA vecdata<>+1640(SB)/4, $0x00000000
-DATA vecdata<>+1644(SB)/4, $0x00000000
-DATA vecdata<>+1648(SB)/4, $0x00000000
-DATA vecdata<>+1652(SB)/4, $0x00000000
-DATA vecdata<>+1656(SB)/4, $0x00000000
-DATA vecdata<>+1660(SB)/4, $0x00000000
-DATA vecdata<>+1664(SB)/4, $0x00000000
-DATA vecdata<>+1668(SB)/4, $0x00000000
-DATA vecdata<>+1672(SB)/4, $0x00000004
-DATA vecdata<>+1676(SB)/4, $0x00000000
-DATA vecdata<>+1680(SB)/4, $0x00000001
-DATA vecdata<>+1684(SB)/4, $0x00000000
-DATA vecdata<>+1688(SB)/4, $0x00000005
-DATA vecdata<>+1692(SB)/4, $0x00000000
-DATA vecdata<>+1696(SB)/4, $0x00000002
-DATA vecdata<>+1700(SB)/4, $0x00000000
-DATA vecdata<>+1704(SB)/4, $0x00000006
-DATA vecdata<>+1708(SB)/4, $0x00000000
-DATA vecdata<>+1712(SB)/4, $0x00000003
-DATA vecdata<>+1716(SB)/4, $0x00000000
-DATA vecdata<>+1720(SB)/4, $0x00000007
-DATA vecdata<>+1724(SB)/4, $0x00000000
-DATA vecdata<>+1728(SB)/4, $0x00000000
-DATA vecdata<>+1732(SB)/4, $0x00000000
-DATA vecdata<>+1736(SB)/4, $0x00000008
-DATA vecdata<>+1740(SB)/4, $0x00000000
-DATA vecdata<>+1744(SB)/4, $0x00000001
-DATA vecdata<>+1748(SB)/4, $0x00000000
-DATA vecdata<>+1752(SB)/4, $0x00000009
-DATA vecdata<>+1756(SB)/4, $0x00000000
-DATA vecdata<>+1760(SB)/4, $0x00000002
+DATA vecdata<>+544(SB)/4, $0x3b808081
+DATA vecdata<>+548(SB)/4, $0x3b808081
+DATA vecdata<>+552(SB)/4, $0x3b808081
+DATA vecdata<>+556(SB)/4, $0x3b808081
+DATA vecdata<>+560(SB)/4, $0x3b808081
+DATA vecdata<>+564(SB)/4, $0x3b808081
+DATA vecdata<>+568(SB)/4, $0x3b808081
+DATA vecdata<>+572(SB)/4, $0x3b808081
+DATA vecdata<>+576(SB)/4, $0x3c008081
+DATA vecdata<>+580(SB)/4, $0x3c008081
+DATA vecdata<>+584(SB)/4, $0x3c008081
+DATA vecdata<>+588(SB)/4, $0x3c008081
+DATA vecdata<>+592(SB)/4, $0x3c008081
+DATA vecdata<>+596(SB)/4, $0x3c008081
+DATA vecdata<>+600(SB)/4, $0x3c008081
+DATA vecdata<>+604(SB)/4, $0x3c008081
+DATA vecdata<>+608(SB)/4, $0xc0e00000
+DATA vecdata<>+612(SB)/4, $0xc0e00000
+DATA vecdata<>+616(SB)/4, $0xc0e00000
+DATA vecdata<>+620(SB)/4, $0xc0e00000
+DATA vecdata<>+624(SB)/4, $0xc0e00000
+DATA vecdata<>+628(SB)/4, $0xc0e00000
+DATA vecdata<>+632(SB)/4, $0xc0e00000
+DATA vecdata<>+636(SB)/4, $0xc0e00000
+DATA vecdata<>+640(SB)/4, $0x3d9021bb
+DATA vecdata<>+644(SB)/4, $0x3d9021bb
+DATA vecdata<>+648(SB)/4, $0x3d9021bb
+DATA vecdata<>+652(SB)/4, $0x3d9021bb
+DATA vecdata<>+656(SB)/4, $0x3d9021bb
+DATA vecdata<>+660(SB)/4, $0x3d9021bb
+DATA vecdata<>+664(SB)/4, $0x3d9021bb
+DATA vecdata<>+668(SB)/4, $0x3d9021bb
+DATA vecdata<>+672(SB)/4, $0xbdebd1b8
+DATA vecdata<>+676(SB)/4, $0xbdebd1b8
+DATA vecdata<>+680(SB)/4, $0xbdebd1b8
+DATA vecdata<>+684(SB)/4, $0xbdebd1b8
+DATA vecdata<>+688(SB)/4, $0xbdebd1b8
+DATA vecdata<>+692(SB)/4, $0xbdebd1b8
+DATA vecdata<>+696(SB)/4, $0xbdebd1b8
+DATA vecdata<>+700(SB)/4, $0xbdebd1b8
+DATA vecdata<>+704(SB)/4, $0x3def251a
+DATA vecdata<>+708(SB)/4, $0x3def251a
+DATA vecdata<>+712(SB)/4, $0x3def251a
+DATA vecdata<>+716(SB)/4, $0x3def251a
+DATA vecdata<>+720(SB)/4, $0x3def251a
+DATA vecdata<>+724(SB)/4, $0x3def251a
+DATA vecdata<>+728(SB)/4, $0x3def251a
+DATA vecdata<>+732(SB)/4, $0x3def251a
+DATA vecdata<>+736(SB)/4, $0xbdfe5d4f
+DATA vecdata<>+740(SB)/4, $0xbdfe5d4f
+DATA vecdata<>+744(SB)/4, $0xbdfe5d4f
+DATA vecdata<>+748(SB)/4, $0xbdfe5d4f
+DATA vecdata<>+752(SB)/4, $0xbdfe5d4f
+DATA vecdata<>+756(SB)/4, $0xbdfe5d4f
+DATA vecdata<>+760(SB)/4, $0xbdfe5d4f
+DATA vecdata<>+764(SB)/4, $0xbdfe5d4f
+DATA vecdata<>+768(SB)/4, $0x3e11e9bf
+DATA vecdata<>+772(SB)/4, $0x3e11e9bf
+DATA vecdata<>+776(SB)/4, $0x3e11e9bf
+DATA vecdata<>+780(SB)/4, $0x3e11e9bf
+DATA vecdata<>+784(SB)/4, $0x3e11e9bf
+DATA vecdata<>+788(SB)/4, $0x3e11e9bf
+DATA vecdata<>+792(SB)/4, $0x3e11e9bf
+DATA vecdata<>+796(SB)/4, $0x3e11e9bf
+DATA vecdata<>+800(SB)/4, $0xbe2aae50
+DATA vecdata<>+804(SB)/4, $0xbe2aae50
+DATA vecdata<>+808(SB)/4, $0xbe2aae50
+DATA vecdata<>+812(SB)/4, $0xbe2aae50
+DATA vecdata<>+816(SB)/4, $0xbe2aae50
+DATA vecdata<>+820(SB)/4, $0xbe2aae50
+DATA vecdata<>+824(SB)/4, $0xbe2aae50
+DATA vecdata<>+828(SB)/4, $0xbe2aae50
+DATA vecdata<>+832(SB)/4, $0x3e4cceac
+DATA vecdata<>+836(SB)/4, $0x3e4cceac
+DATA vecdata<>+840(SB)/4, $0x3e4cceac
+DATA vecdata<>+844(SB)/4, $0x3e4cceac
+DATA vecdata<>+848(SB)/4, $0x3e4cceac
+DATA vecdata<>+852(SB)/4, $0x3e4cceac
+DATA vecdata<>+856(SB)/4, $0x3e4cceac
+DATA vecdata<>+860(SB)/4, $0x3e4cceac
+DATA vecdata<>+864(SB)/4, $0xbe7ffffc
+DATA vecdata<>+868(SB)/4, $0xbe7ffffc
+DATA vecdata<>+872(SB)/4, $0xbe7ffffc
+DATA vecdata<>+876(SB)/4, $0xbe7ffffc
+DATA vecdata<>+880(SB)/4, $0xbe7ffffc
+DATA vecdata<>+884(SB)/4, $0xbe7ffffc
+DATA vecdata<>+888(SB)/4, $0xbe7ffffc
+DATA vecdata<>+892(SB)/4, $0xbe7ffffc
+DATA vecdata<>+896(SB)/4, $0x3eaaaaaa
+DATA vecdata<>+900(SB)/4, $0x3eaaaaaa
+DATA vecdata<>+904(SB)/4, $0x3eaaaaaa
+DATA vecdata<>+908(SB)/4, $0x3eaaaaaa
+DATA vecdata<>+912(SB)/4, $0x3eaaaaaa
+DATA vecdata<>+916(SB)/4, $0x3eaaaaaa
+DATA vecdata<>+920(SB)/4, $0x3eaaaaaa
+DATA vecdata<>+924(SB)/4, $0x3eaaaaaa
+DATA vecdata<>+928(SB)/4, $0x3f000000
+DATA vecdata<>+932(SB)/4, $0x3f000000
+DATA vecdata<>+936(SB)/4, $0x3f000000
+DATA vecdata<>+940(SB)/4, $0x3f000000
+DATA vecdata<>+944(SB)/4, $0x3f000000
+DATA vecdata<>+948(SB)/4, $0x3f000000
+DATA vecdata<>+952(SB)/4, $0x3f000000
+DATA vecdata<>+956(SB)/4, $0x3f000000
+DATA vecdata<>+960(SB)/4, $0x3fc00000
+DATA vecdata<>+964(SB)/4, $0x3fc00000
+DATA vecdata<>+968(SB)/4, $0x3fc00000
+DATA vecdata<>+972(SB)/4, $0x3fc00000
+DATA vecdata<>+976(SB)/4, $0x3fc00000
+DATA vecdata<>+980(SB)/4, $0x3fc00000
+DATA vecdata<>+984(SB)/4, $0x3fc00000
+DATA vecdata<>+988(SB)/4, $0x3fc00000
+DATA vecdata<>+992(SB)/4, $0xc0000000
+DATA vecdata<>+996(SB)/4, $0xc0000000
+DATA vecdata<>+1000(SB)/4, $0xc0000000
+DATA vecdata<>+1004(SB)/4, $0xc0000000
+DATA vecdata<>+1008(SB)/4, $0xc0000000
+DATA vecdata<>+1012(SB)/4, $0xc0000000
+DATA vecdata<>+1016(SB)/4, $0xc0000000
+DATA vecdata<>+1020(SB)/4, $0xc0000000
+DATA vecdata<>+1024(SB)/4, $0x33800000
+DATA vecdata<>+1028(SB)/4, $0x33800000
+DATA vecdata<>+1032(SB)/4, $0x33800000
+DATA vecdata<>+1036(SB)/4, $0x33800000
+DATA vecdata<>+1040(SB)/4, $0x33800000
+DATA vecdata<>+1044(SB)/4, $0x33800000
+DATA vecdata<>+1048(SB)/4, $0x33800000
+DATA vecdata<>+1052(SB)/4, $0x33800000
+DATA vecdata<>+1056(SB)/4, $0x34800000
+DATA vecdata<>+1060(SB)/4, $0x34800000
+DATA vecdata<>+1064(SB)/4, $0x34800000
+DATA vecdata<>+1068(SB)/4, $0x34800000
+DATA vecdata<>+1072(SB)/4, $0x34800000
+DATA vecdata<>+1076(SB)/4, $0x34800000
+DATA vecdata<>+1080(SB)/4, $0x34800000
+DATA vecdata<>+1084(SB)/4, $0x34800000
+DATA vecdata<>+1088(SB)/4, $0xbb96cda0
+DATA vecdata<>+1092(SB)/4, $0xbb96cda0
+DATA vecdata<>+1096(SB)/4, $0xbb96cda0
+DATA vecdata<>+1100(SB)/4, $0xbb96cda0
+DATA vecdata<>+1104(SB)/4, $0xbb96cda0
+DATA vecdata<>+1108(SB)/4, $0xbb96cda0
+DATA vecdata<>+1112(SB)/4, $0xbb96cda0
+DATA vecdata<>+1116(SB)/4, $0xbb96cda0
+DATA vecdata<>+1120(SB)/4, $0x3da32f62
+DATA vecdata<>+1124(SB)/4, $0x3da32f62
+DATA vecdata<>+1128(SB)/4, $0x3da32f62
+DATA vecdata<>+1132(SB)/4, $0x3da32f62
+DATA vecdata<>+1136(SB)/4, $0x3da32f62
+DATA vecdata<>+1140(SB)/4, $0x3da32f62
+DATA vecdata<>+1144(SB)/4, $0x3da32f62
+DATA vecdata<>+1148(SB)/4, $0x3da32f62
+DATA vecdata<>+1152(SB)/4, $0xbf255ddd
+DATA vecdata<>+1156(SB)/4, $0xbf255ddd
+DATA vecdata<>+1160(SB)/4, $0xbf255ddd
+DATA vecdata<>+1164(SB)/4, $0xbf255ddd
+DATA vecdata<>+1168(SB)/4, $0xbf255ddd
+DATA vecdata<>+1172(SB)/4, $0xbf255ddd
+DATA vecdata<>+1176(SB)/4, $0xbf255ddd
+DATA vecdata<>+1180(SB)/4, $0xbf255ddd
+DATA vecdata<>+1184(SB)/4, $0xb35088a5
+DATA vecdata<>+1188(SB)/4, $0xb35088a5
+DATA vecdata<>+1192(SB)/4, $0xb35088a5
+DATA vecdata<>+1196(SB)/4, $0xb35088a5
+DATA vecdata<>+1200(SB)/4, $0xb35088a5
+DATA vecdata<>+1204(SB)/4, $0xb35088a5
+DATA vecdata<>+1208(SB)/4, $0xb35088a5
+DATA vecdata<>+1212(SB)/4, $0xb35088a5
+DATA vecdata<>+1216(SB)/4, $0x3fc90fdb
+DATA vecdata<>+1220(SB)/4, $0x3fc90fdb
+DATA vecdata<>+1224(SB)/4, $0x3fc90fdb
+DATA vecdata<>+1228(SB)/4, $0x3fc90fdb
+DATA vecdata<>+1232(SB)/4, $0x3fc90fdb
+DATA vecdata<>+1236(SB)/4, $0x3fc90fdb
+DATA vecdata<>+1240(SB)/4, $0x3fc90fdb
+DATA vecdata<>+1244(SB)/4, $0x3fc90fdb
+DATA vecdata<>+1248(SB)/4, $0x3a6db249
+DATA vecdata<>+1252(SB)/4, $0x3a6db249
+DATA vecdata<>+1256(SB)/4, $0x3a6db249
+DATA vecdata<>+1260(SB)/4, $0x3a6db249
+DATA vecdata<>+1264(SB)/4, $0x3a6db249
+DATA vecdata<>+1268(SB)/4, $0x3a6db249
+DATA vecdata<>+1272(SB)/4, $0x3a6db249
+DATA vecdata<>+1276(SB)/4, $0x3a6db249
+DATA vecdata<>+1280(SB)/4, $0xbcaae5cc
+DATA vecdata<>+1284(SB)/4, $0xbcaae5cc
+DATA vecdata<>+1288(SB)/4, $0xbcaae5cc
+DATA vecdata<>+1292(SB)/4, $0xbcaae5cc
+DATA vecdata<>+1296(SB)/4, $0xbcaae5cc
+DATA vecdata<>+1300(SB)/4, $0xbcaae5cc
+DATA vecdata<>+1304(SB)/4, $0xbcaae5cc
+DATA vecdata<>+1308(SB)/4, $0xbcaae5cc
+DATA vecdata<>+1312(SB)/4, $0x3e81e0f5
+DATA vecdata<>+1316(SB)/4, $0x3e81e0f5
+DATA vecdata<>+1320(SB)/4, $0x3e81e0f5
+DATA vecdata<>+1324(SB)/4, $0x3e81e0f5
+DATA vecdata<>+1328(SB)/4, $0x3e81e0f5
+DATA vecdata<>+1332(SB)/4, $0x3e81e0f5
+DATA vecdata<>+1336(SB)/4, $0x3e81e0f5
+DATA vecdata<>+1340(SB)/4, $0x3e81e0f5
+DATA vecdata<>+1344(SB)/4, $0xbf9de9e6
+DATA vecdata<>+1348(SB)/4, $0xbf9de9e6
+DATA vecdata<>+1352(SB)/4, $0xbf9de9e6
+DATA vecdata<>+1356(SB)/4, $0xbf9de9e6
+DATA vecdata<>+1360(SB)/4, $0xbf9de9e6
+DATA vecdata<>+1364(SB)/4, $0xbf9de9e6
+DATA vecdata<>+1368(SB)/4, $0xbf9de9e6
+DATA vecdata<>+1372(SB)/4, $0xbf9de9e6
+DATA vecdata<>+1376(SB)/4, $0xd2511f53
+DATA vecdata<>+1380(SB)/4, $0xd2511f53
+DATA vecdata<>+1384(SB)/4, $0xd2511f53
+DATA vecdata<>+1388(SB)/4, $0xd2511f53
+DATA vecdata<>+1392(SB)/4, $0xd2511f53
+DATA vecdata<>+1396(SB)/4, $0xd2511f53
+DATA vecdata<>+1400(SB)/4, $0xd2511f53
+DATA vecdata<>+1404(SB)/4, $0xd2511f53
+DATA vecdata<>+1408(SB)/4, $0xcd9e8d57
+DATA vecdata<>+1412(SB)/4, $0xcd9e8d57
+DATA vecdata<>+1416(SB)/4, $0xcd9e8d57
+DATA vecdata<>+1420(SB)/4, $0xcd9e8d57
+DATA vecdata<>+1424(SB)/4, $0xcd9e8d57
+DATA vecdata<>+1428(SB)/4, $0xcd9e8d57
+DATA vecdata<>+1432(SB)/4, $0xcd9e8d57
+DATA vecdata<>+1436(SB)/4, $0xcd9e8d57
+DATA vecdata<>+1440(SB)/4, $0x9e3779b9
+DATA vecdata<>+1444(SB)/4, $0x9e3779b9
+DATA vecdata<>+1448(SB)/4, $0x9e3779b9
+DATA vecdata<>+1452(SB)/4, $0x9e3779b9
+DATA vecdata<>+1456(SB)/4, $0x9e3779b9
+DATA vecdata<>+1460(SB)/4, $0x9e3779b9
+DATA vecdata<>+1464(SB)/4, $0x9e3779b9
+DATA vecdata<>+1468(SB)/4, $0x9e3779b9
+DATA vecdata<>+1472(SB)/4, $0xbb67ae85
+DATA vecdata<>+1476(SB)/4, $0xbb67ae85
+DATA vecdata<>+1480(SB)/4, $0xbb67ae85
+DATA vecdata<>+1484(SB)/4, $0xbb67ae85
+DATA vecdata<>+1488(SB)/4, $0xbb67ae85
+DATA vecdata<>+1492(SB)/4, $0xbb67ae85
+DATA vecdata<>+1496(SB)/4, $0xbb67ae85
+DATA vecdata<>+1500(SB)/4, $0xbb67ae85
+DATA vecdata<>+1504(SB)/4, $0x00000001
+DATA vecdata<>+1508(SB)/4, $0x00000001
+DATA vecdata<>+1512(SB)/4, $0x00000001
+DATA vecdata<>+1516(SB)/4, $0x00000001
+DATA vecdata<>+1520(SB)/4, $0x00000001
+DATA vecdata<>+1524(SB)/4, $0x00000001
+DATA vecdata<>+1528(SB)/4, $0x00000001
+DATA vecdata<>+1532(SB)/4, $0x00000001
+DATA vecdata<>+1536(SB)/4, $0x007fffff
+DATA vecdata<>+1540(SB)/4, $0x007fffff
+DATA vecdata<>+1544(SB)/4, $0x007fffff
+DATA vecdata<>+1548(SB)/4, $0x007fffff
+DATA vecdata<>+1552(SB)/4, $0x007fffff
+DATA vecdata<>+1556(SB)/4, $0x007fffff
+DATA vecdata<>+1560(SB)/4, $0x007fffff
+DATA vecdata<>+1564(SB)/4, $0x007fffff
+DATA vecdata<>+1568(SB)/4, $0x3f3504f3
+DATA vecdata<>+1572(SB)/4, $0x3f3504f3
+DATA vecdata<>+1576(SB)/4, $0x3f3504f3
+DATA vecdata<>+1580(SB)/4, $0x3f3504f3
+DATA vecdata<>+1584(SB)/4, $0x3f3504f3
+DATA vecdata<>+1588(SB)/4, $0x3f3504f3
+DATA vecdata<>+1592(SB)/4, $0x3f3504f3
+DATA vecdata<>+1596(SB)/4, $0x3f3504f3
+DATA vecdata<>+1600(SB)/4, $0x5f3759df
+DATA vecdata<>+1604(SB)/4, $0x5f3759df
+DATA vecdata<>+1608(SB)/4, $0x5f3759df
+DATA vecdata<>+1612(SB)/4, $0x5f3759df
+DATA vecdata<>+1616(SB)/4, $0x5f3759df
+DATA vecdata<>+1620(SB)/4, $0x5f3759df
+DATA vecdata<>+1624(SB)/4, $0x5f3759df
+DATA vecdata<>+1628(SB)/4, $0x5f3759df
+DATA vecdata<>+1632(SB)/4, $0x00200000
+DATA vecdata<>+1636(SB)/4, $0x00200000
+DATA vecdata<>+1640(SB)/4, $0x00200000
+DATA vecdata<>+1644(SB)/4, $0x00200000
+DATA vecdata<>+1648(SB)/4, $0x00200000
+DATA vecdata<>+1652(SB)/4, $0x00200000
+DATA vecdata<>+1656(SB)/4, $0x00200000
+DATA vecdata<>+1660(SB)/4, $0x00200000
+DATA vecdata<>+1664(SB)/4, $0x80000000
+DATA vecdata<>+1668(SB)/4, $0x80000000
+DATA vecdata<>+1672(SB)/4, $0x80000000
+DATA vecdata<>+1676(SB)/4, $0x80000000
+DATA vecdata<>+1680(SB)/4, $0x80000000
+DATA vecdata<>+1684(SB)/4, $0x80000000
+DATA vecdata<>+1688(SB)/4, $0x80000000
+DATA vecdata<>+1692(SB)/4, $0x80000000
+DATA vecdata<>+1696(SB)/4, $0x7fffffff
+DATA vecdata<>+1700(SB)/4, $0x7fffffff
+DATA vecdata<>+1704(SB)/4, $0x7fffffff
+DATA vecdata<>+1708(SB)/4, $0x7fffffff
+DATA vecdata<>+1712(SB)/4, $0x7fffffff
+DATA vecdata<>+1716(SB)/4, $0x7fffffff
+DATA vecdata<>+1720(SB)/4, $0x7fffffff
+DATA vecdata<>+1724(SB)/4, $0x7fffffff
+DATA vecdata<>+1728(SB)/4, $0xffffffff
+DATA vecdata<>+1732(SB)/4, $0xffffffff
+DATA vecdata<>+1736(SB)/4, $0xffffffff
+DATA vecdata<>+1740(SB)/4, $0xffffffff
+DATA vecdata<>+1744(SB)/4, $0xffffffff
+DATA vecdata<>+1748(SB)/4, $0xffffffff
+DATA vecdata<>+1752(SB)/4, $0xffffffff
+DATA vecdata<>+1756(SB)/4, $0xffffffff
+DATA vecdata<>+1760(SB)/4, $0x00000000
 DATA vecdata<>+1764(SB)/4, $0x00000000
-DATA vecdata<>+1768(SB)/4, $0x0000000a
+DATA vecdata<>+1768(SB)/4, $0x00000000
 DATA vecdata<>+1772(SB)/4, $0x00000000
-DATA vecdata<>+1776(SB)/4, $0x00000003
+DATA vecdata<>+1776(SB)/4, $0x00000000
 DATA vecdata<>+1780(SB)/4, $0x00000000
-DATA vecdata<>+1784(SB)/4, $0x0000000b
+DATA vecdata<>+1784(SB)/4, $0x00000000
 DATA vecdata<>+1788(SB)/4, $0x00000000
-DATA vecdata<>+1792(SB)/4, $0x00000004
+DATA vecdata<>+1792(SB)/4, $0x00000000
 DATA vecdata<>+1796(SB)/4, $0x00000000
-DATA vecdata<>+1800(SB)/4, $0x0000000c
+DATA vecdata<>+1800(SB)/4, $0x00000004
 DATA vecdata<>+1804(SB)/4, $0x00000000
-DATA vecdata<>+1808(SB)/4, $0x00000005
+DATA vecdata<>+1808(SB)/4, $0x00000001
 DATA vecdata<>+1812(SB)/4, $0x00000000
-DATA vecdata<>+1816(SB)/4, $0x0000000d
+DATA vecdata<>+1816(SB)/4, $0x00000005
 DATA vecdata<>+1820(SB)/4, $0x00000000
-DATA vecdata<>+1824(SB)/4, $0x00000006
+DATA vecdata<>+1824(SB)/4, $0x00000002
 DATA vecdata<>+1828(SB)/4, $0x00000000
-DATA vecdata<>+1832(SB)/4, $0x0000000e
+DATA vecdata<>+1832(SB)/4, $0x00000006
 DATA vecdata<>+1836(SB)/4, $0x00000000
-DATA vecdata<>+1840(SB)/4, $0x00000007
+DATA vecdata<>+1840(SB)/4, $0x00000003
 DATA vecdata<>+1844(SB)/4, $0x00000000
-DATA vecdata<>+1848(SB)/4, $0x0000000f
+DATA vecdata<>+1848(SB)/4, $0x00000007
 DATA vecdata<>+1852(SB)/4, $0x00000000
-GLOBL vecdata<>(SB), RODATA|NOPTR, $1856
+DATA vecdata<>+1856(SB)/4, $0x00000000
+DATA vecdata<>+1860(SB)/4, $0x00000000
+DATA vecdata<>+1864(SB)/4, $0x00000008
+DATA vecdata<>+1868(SB)/4, $0x00000000
+DATA vecdata<>+1872(SB)/4, $0x00000001
+DATA vecdata<>+1876(SB)/4, $0x00000000
+DATA vecdata<>+1880(SB)/4, $0x00000009
+DATA vecdata<>+1884(SB)/4, $0x00000000
+DATA vecdata<>+1888(SB)/4, $0x00000002
+DATA vecdata<>+1892(SB)/4, $0x00000000
+DATA vecdata<>+1896(SB)/4, $0x0000000a
+DATA vecdata<>+1900(SB)/4, $0x00000000
+DATA vecdata<>+1904(SB)/4, $0x00000003
+DATA vecdata<>+1908(SB)/4, $0x00000000
+DATA vecdata<>+1912(SB)/4, $0x0000000b
+DATA vecdata<>+1916(SB)/4, $0x00000000
+DATA vecdata<>+1920(SB)/4, $0x00000004
+DATA vecdata<>+1924(SB)/4, $0x00000000
+DATA vecdata<>+1928(SB)/4, $0x0000000c
+DATA vecdata<>+1932(SB)/4, $0x00000000
+DATA vecdata<>+1936(SB)/4, $0x00000005
+DATA vecdata<>+1940(SB)/4, $0x00000000
+DATA vecdata<>+1944(SB)/4, $0x0000000d
+DATA vecdata<>+1948(SB)/4, $0x00000000
+DATA vecdata<>+1952(SB)/4, $0x00000006
+DATA vecdata<>+1956(SB)/4, $0x00000000
+DATA vecdata<>+1960(SB)/4, $0x0000000e
+DATA vecdata<>+1964(SB)/4, $0x00000000
+DATA vecdata<>+1968(SB)/4, $0x00000007
+DATA vecdata<>+1972(SB)/4, $0x00000000
+DATA vecdata<>+1976(SB)/4, $0x0000000f
+DATA vecdata<>+1980(SB)/4, $0x00000000
+GLOBL vecdata<>(SB), RODATA|NOPTR, $1984
 
 // func vecAddAVX2(dst []float32, a []float32, b []float32)
 // Requires: AVX
@@ -517,7 +549,7 @@ loop3:
 done4:
 	SUBQ       SI, BX
 	JLE        end5
-	LEAQ       vecdata<>+1600(SB), DI
+	LEAQ       vecdata<>+1728(SB), DI
 	NEGQ       BX
 	VMOVUPS    32(DI)(BX*4), Y0
 	VMASKMOVPS (CX)(SI*4), Y0, Y1
@@ -576,7 +608,7 @@ loop3:
 done4:
 	SUBQ       SI, BX
 	JLE        end5
-	LEAQ       vecdata<>+1600(SB), DI
+	LEAQ       vecdata<>+1728(SB), DI
 	NEGQ       BX
 	VMOVUPS    32(DI)(BX*4), Y0
 	VMASKMOVPS (CX)(SI*4), Y0, Y1
@@ -635,7 +667,7 @@ loop3:
 done4:
 	SUBQ       SI, BX
 	JLE        end5
-	LEAQ       vecdata<>+1600(SB), DI
+	LEAQ       vecdata<>+1728(SB), DI
 	NEGQ       BX
 	VMOVUPS    32(DI)(BX*4), Y0
 	VMASKMOVPS (CX)(SI*4), Y0, Y1
@@ -701,7 +733,7 @@ loop3:
 done4:
 	SUBQ        SI, BX
 	JLE         end5
-	LEAQ        vecdata<>+1600(SB), DI
+	LEAQ        vecdata<>+1728(SB), DI
 	NEGQ        BX
 	VMOVUPS     32(DI)(BX*4), Y2
 	VMASKMOVPS  (CX)(SI*4), Y2, Y3
@@ -757,7 +789,7 @@ loop3:
 done4:
 	SUBQ        BX, DX
 	JLE         end5
-	LEAQ        vecdata<>+1600(SB), SI
+	LEAQ        vecdata<>+1728(SB), SI
 	NEGQ        DX
 	VMOVUPS     32(SI)(DX*4), Y2
 	VMASKMOVPS  (CX)(BX*4), Y2, Y3
@@ -904,7 +936,7 @@ loop3:
 done4:
 	SUBQ         BX, DX
 	JLE          end5
-	LEAQ         vecdata<>+1600(SB), SI
+	LEAQ         vecdata<>+1728(SB), SI
 	NEGQ         DX
 	VMOVUPS      32(SI)(DX*4), Y0
 	VMASKMOVPS   (CX)(BX*4), Y0, Y1
@@ -1101,7 +1133,7 @@ loop3:
 done4:
 	SUBQ         SI, BX
 	JLE          end5
-	LEAQ         vecdata<>+1600(SB), DI
+	LEAQ         vecdata<>+1728(SB), DI
 	NEGQ         BX
 	VMOVUPS      32(DI)(BX*4), Y0
 	VMASKMOVPS   (CX)(SI*4), Y0, Y1
@@ -1227,7 +1259,7 @@ loop1:
 done2:
 	SUBQ        DI, SI
 	JLE         end3
-	LEAQ        vecdata<>+1600(SB), R8
+	LEAQ        vecdata<>+1728(SB), R8
 	NEGQ        SI
 	VMOVUPS     32(R8)(SI*4), Y9
 	VMASKMOVPS  (CX)(DI*4), Y9, Y10
@@ -1308,7 +1340,7 @@ loop1:
 done2:
 	SUBQ        R8, DI
 	JLE         end3
-	LEAQ        vecdata<>+1600(SB), R9
+	LEAQ        vecdata<>+1728(SB), R9
 	NEGQ        DI
 	VMOVUPS     32(R9)(DI*4), Y10
 	VMASKMOVPS  (CX)(R8*4), Y10, Y11
@@ -1378,7 +1410,7 @@ loop3:
 done4:
 	SUBQ       DX, CX
 	JLE        end5
-	LEAQ       vecdata<>+1600(SB), BX
+	LEAQ       vecdata<>+1728(SB), BX
 	NEGQ       CX
 	VMOVUPS    32(BX)(CX*4), Y4
 	VMASKMOVPS (AX)(DX*4), Y4, Y4
@@ -1452,7 +1484,7 @@ loop3:
 done4:
 	SUBQ        DX, CX
 	JLE         end5
-	LEAQ        vecdata<>+1600(SB), BX
+	LEAQ        vecdata<>+1728(SB), BX
 	NEGQ        CX
 	VMOVUPS     32(BX)(CX*4), Y4
 	VMASKMOVPS  (AX)(DX*4), Y4, Y4
@@ -1537,7 +1569,7 @@ loop3:
 done4:
 	SUBQ        BX, DX
 	JLE         end5
-	LEAQ        vecdata<>+1600(SB), SI
+	LEAQ        vecdata<>+1728(SB), SI
 	NEGQ        DX
 	VMOVUPS     32(SI)(DX*4), Y4
 	VMASKMOVPS  (AX)(BX*4), Y4, Y5
@@ -1613,7 +1645,7 @@ loop3:
 done4:
 	SUBQ        DX, CX
 	JLE         end5
-	LEAQ        vecdata<>+1600(SB), BX
+	LEAQ        vecdata<>+1728(SB), BX
 	NEGQ        CX
 	VMOVUPS     32(BX)(CX*4), Y4
 	VMASKMOVPS  (AX)(DX*4), Y4, Y4
@@ -1686,7 +1718,7 @@ done4:
 	MOVQ       CX, BX
 	SUBQ       DX, BX
 	JLE        end5
-	LEAQ       vecdata<>+1600(SB), SI
+	LEAQ       vecdata<>+1728(SB), SI
 	NEGQ       BX
 	VMOVUPS    32(SI)(BX*4), Y3
 	VMASKMOVPS (AX)(DX*4), Y3, Y4
@@ -1796,7 +1828,7 @@ done9:
 	MOVQ         CX, BX
 	SUBQ         DX, BX
 	JLE          end10
-	LEAQ         vecdata<>+1600(SB), SI
+	LEAQ         vecdata<>+1728(SB), SI
 	NEGQ         BX
 	VMOVUPS      32(SI)(BX*4), Y5
 	VMASKMOVPS   (AX)(DX*4), Y5, Y6
@@ -1864,7 +1896,7 @@ loop13:
 done14:
 	SUBQ       DX, CX
 	JLE        end15
-	LEAQ       vecdata<>+1600(SB), BX
+	LEAQ       vecdata<>+1728(SB), BX
 	NEGQ       CX
 	VMOVUPS    32(BX)(CX*4), Y1
 	VMASKMOVPS (AX)(DX*4), Y1, Y2
@@ -1914,7 +1946,7 @@ done4:
 	MOVQ        BX, DI
 	SUBQ        SI, DI
 	JLE         end5
-	LEAQ        vecdata<>+1600(SB), R8
+	LEAQ        vecdata<>+1728(SB), R8
 	NEGQ        DI
 	VMOVUPS     32(R8)(DI*4), Y2
 	VMASKMOVPS  (CX)(SI*4), Y2, Y3
@@ -1969,7 +2001,7 @@ loop8:
 done9:
 	SUBQ       SI, BX
 	JLE        end10
-	LEAQ       vecdata<>+1600(SB), DI
+	LEAQ       vecdata<>+1728(SB), DI
 	NEGQ       BX
 	VMOVUPS    32(DI)(BX*4), Y2
 	VMASKMOVPS (DX)(SI*4), Y2, Y3
@@ -2049,7 +2081,7 @@ done5:
 	MOVQ        DX, R8
 	SUBQ        DI, R8
 	JLE         end6
-	LEAQ        vecdata<>+1600(SB), R9
+	LEAQ        vecdata<>+1728(SB), R9
 	NEGQ        R8
 	VMOVUPS     32(R9)(R8*4), Y0
 	VMASKMOVPS  (SI)(DI*4), Y0, Y1
@@ -2118,7 +2150,7 @@ done5:
 	MOVQ       CX, DI
 	SUBQ       SI, DI
 	JLE        end6
-	LEAQ       vecdata<>+1600(SB), R8
+	LEAQ       vecdata<>+1728(SB), R8
 	NEGQ       DI
 	VMOVUPS    32(R8)(DI*4), Y0
 	VMASKMOVPS (BX)(SI*4), Y0, Y1
@@ -2191,7 +2223,7 @@ done5:
 	MOVQ        DX, R9
 	SUBQ        R8, R9
 	JLE         end6
-	LEAQ        vecdata<>+1600(SB), R10
+	LEAQ        vecdata<>+1728(SB), R10
 	NEGQ        R9
 	VMOVUPS     32(R10)(R9*4), Y0
 	VMASKMOVPS  (DI)(R8*4), Y0, Y1
@@ -2268,7 +2300,7 @@ done5:
 	MOVQ        AX, R9
 	SUBQ        R8, R9
 	JLE         end6
-	LEAQ        vecdata<>+1600(SB), R10
+	LEAQ        vecdata<>+1728(SB), R10
 	NEGQ        R9
 	VMOVUPS     32(R10)(R9*4), Y0
 	VMASKMOVPS  (SI)(R8*4), Y0, Y1
@@ -2447,7 +2479,7 @@ done5:
 	MOVQ         DX, R9
 	SUBQ         R8, R9
 	JLE          end6
-	LEAQ         vecdata<>+1600(SB), R10
+	LEAQ         vecdata<>+1728(SB), R10
 	NEGQ         R9
 	VMOVUPS      32(R10)(R9*4), Y0
 	VMASKMOVPS   (DI)(R8*4), Y0, Y1
@@ -2632,7 +2664,7 @@ done5:
 	MOVQ         DX, R12
 	SUBQ         R11, R12
 	JLE          end6
-	LEAQ         vecdata<>+1600(SB), R13
+	LEAQ         vecdata<>+1728(SB), R13
 	NEGQ         R12
 	VMOVUPS      32(R13)(R12*4), Y0
 	VMASKMOVPS   (R8)(R11*4), Y0, Y1
@@ -2759,7 +2791,7 @@ done5:
 	MOVQ        BX, R11
 	SUBQ        R10, R11
 	JLE         end6
-	LEAQ        vecdata<>+1600(SB), R12
+	LEAQ        vecdata<>+1728(SB), R12
 	NEGQ        R11
 	VMOVUPS     32(R12)(R11*4), Y0
 	VMASKMOVPS  (R9)(R10*4), Y0, Y1
@@ -2834,7 +2866,7 @@ done5:
 	MOVQ       CX, R8
 	SUBQ       DI, R8
 	JLE        end6
-	LEAQ       vecdata<>+1600(SB), R9
+	LEAQ       vecdata<>+1728(SB), R9
 	NEGQ       R8
 	VMOVUPS    32(R9)(R8*4), Y0
 	VMASKMOVPS (SI)(DI*4), Y0, Y1
@@ -2867,190 +2899,190 @@ loop1:
 	SHRQ         $0x02, DX
 	VMOVD        DX, X0
 	VPBROADCASTD X0, Y0
-	VPADDD       vecdata<>+1664(SB), Y0, Y0
+	VPADDD       vecdata<>+1792(SB), Y0, Y0
 	VBROADCASTSS c1+32(FP), Y1
 	VBROADCASTSS c2+36(FP), Y2
 	VBROADCASTSS c3+40(FP), Y3
 	VMOVD        DX, X4
 	VPBROADCASTD X4, Y4
-	VPADDD       vecdata<>+1696(SB), Y4, Y4
+	VPADDD       vecdata<>+1824(SB), Y4, Y4
 	VBROADCASTSS c1+32(FP), Y5
 	VBROADCASTSS c2+36(FP), Y6
 	VBROADCASTSS c3+40(FP), Y7
 	VBROADCASTSS k0+24(FP), Y8
 	VBROADCASTSS k1+28(FP), Y9
-	VPMULUDQ     vecdata<>+1280(SB), Y0, Y0
-	VPMULUDQ     vecdata<>+1312(SB), Y2, Y2
+	VPMULUDQ     vecdata<>+1376(SB), Y0, Y0
+	VPMULUDQ     vecdata<>+1408(SB), Y2, Y2
 	VPSRLQ       $0x20, Y2, Y10
 	VXORPS       Y1, Y10, Y1
 	VXORPS       Y8, Y1, Y1
 	VPSRLQ       $0x20, Y0, Y10
 	VXORPS       Y3, Y10, Y3
 	VXORPS       Y9, Y3, Y3
-	VPMULUDQ     vecdata<>+1280(SB), Y4, Y4
-	VPMULUDQ     vecdata<>+1312(SB), Y6, Y6
+	VPMULUDQ     vecdata<>+1376(SB), Y4, Y4
+	VPMULUDQ     vecdata<>+1408(SB), Y6, Y6
 	VPSRLQ       $0x20, Y6, Y10
 	VXORPS       Y5, Y10, Y5
 	VXORPS       Y8, Y5, Y5
 	VPSRLQ       $0x20, Y4, Y10
 	VXORPS       Y7, Y10, Y7
 	VXORPS       Y9, Y7, Y7
-	VPADDD       vecdata<>+1344(SB), Y8, Y8
-	VPADDD       vecdata<>+1376(SB), Y9, Y9
-	VPMULUDQ     vecdata<>+1280(SB), Y1, Y1
-	VPMULUDQ     vecdata<>+1312(SB), Y3, Y3
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y1, Y1
+	VPMULUDQ     vecdata<>+1408(SB), Y3, Y3
 	VPSRLQ       $0x20, Y3, Y10
 	VXORPS       Y2, Y10, Y2
 	VXORPS       Y8, Y2, Y2
 	VPSRLQ       $0x20, Y1, Y10
 	VXORPS       Y0, Y10, Y0
 	VXORPS       Y9, Y0, Y0
-	VPMULUDQ     vecdata<>+1280(SB), Y5, Y5
-	VPMULUDQ     vecdata<>+1312(SB), Y7, Y7
+	VPMULUDQ     vecdata<>+1376(SB), Y5, Y5
+	VPMULUDQ     vecdata<>+1408(SB), Y7, Y7
 	VPSRLQ       $0x20, Y7, Y10
 	VXORPS       Y6, Y10, Y6
 	VXORPS       Y8, Y6, Y6
 	VPSRLQ       $0x20, Y5, Y10
 	VXORPS       Y4, Y10, Y4
 	VXORPS       Y9, Y4, Y4
-	VPADDD       vecdata<>+1344(SB), Y8, Y8
-	VPADDD       vecdata<>+1376(SB), Y9, Y9
-	VPMULUDQ     vecdata<>+1280(SB), Y2, Y2
-	VPMULUDQ     vecdata<>+1312(SB), Y0, Y0
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y2, Y2
+	VPMULUDQ     vecdata<>+1408(SB), Y0, Y0
 	VPSRLQ       $0x20, Y0, Y10
 	VXORPS       Y3, Y10, Y3
 	VXORPS       Y8, Y3, Y3
 	VPSRLQ       $0x20, Y2, Y10
 	VXORPS       Y1, Y10, Y1
 	VXORPS       Y9, Y1, Y1
-	VPMULUDQ     vecdata<>+1280(SB), Y6, Y6
-	VPMULUDQ     vecdata<>+1312(SB), Y4, Y4
+	VPMULUDQ     vecdata<>+1376(SB), Y6, Y6
+	VPMULUDQ     vecdata<>+1408(SB), Y4, Y4
 	VPSRLQ       $0x20, Y4, Y10
 	VXORPS       Y7, Y10, Y7
 	VXORPS       Y8, Y7, Y7
 	VPSRLQ       $0x20, Y6, Y10
 	VXORPS       Y5, Y10, Y5
 	VXORPS       Y9, Y5, Y5
-	VPADDD       vecdata<>+1344(SB), Y8, Y8
-	VPADDD       vecdata<>+1376(SB), Y9, Y9
-	VPMULUDQ     vecdata<>+1280(SB), Y3, Y3
-	VPMULUDQ     vecdata<>+1312(SB), Y1, Y1
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y3, Y3
+	VPMULUDQ     vecdata<>+1408(SB), Y1, Y1
 	VPSRLQ       $0x20, Y1, Y10
 	VXORPS       Y0, Y10, Y0
 	VXORPS       Y8, Y0, Y0
 	VPSRLQ       $0x20, Y3, Y10
 	VXORPS       Y2, Y10, Y2
 	VXORPS       Y9, Y2, Y2
-	VPMULUDQ     vecdata<>+1280(SB), Y7, Y7
-	VPMULUDQ     vecdata<>+1312(SB), Y5, Y5
+	VPMULUDQ     vecdata<>+1376(SB), Y7, Y7
+	VPMULUDQ     vecdata<>+1408(SB), Y5, Y5
 	VPSRLQ       $0x20, Y5, Y10
 	VXORPS       Y4, Y10, Y4
 	VXORPS       Y8, Y4, Y4
 	VPSRLQ       $0x20, Y7, Y10
 	VXORPS       Y6, Y10, Y6
 	VXORPS       Y9, Y6, Y6
-	VPADDD       vecdata<>+1344(SB), Y8, Y8
-	VPADDD       vecdata<>+1376(SB), Y9, Y9
-	VPMULUDQ     vecdata<>+1280(SB), Y0, Y0
-	VPMULUDQ     vecdata<>+1312(SB), Y2, Y2
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y0, Y0
+	VPMULUDQ     vecdata<>+1408(SB), Y2, Y2
 	VPSRLQ       $0x20, Y2, Y10
 	VXORPS       Y1, Y10, Y1
 	VXORPS       Y8, Y1, Y1
 	VPSRLQ       $0x20, Y0, Y10
 	VXORPS       Y3, Y10, Y3
 	VXORPS       Y9, Y3, Y3
-	VPMULUDQ     vecdata<>+1280(SB), Y4, Y4
-	VPMULUDQ     vecdata<>+1312(SB), Y6, Y6
+	VPMULUDQ     vecdata<>+1376(SB), Y4, Y4
+	VPMULUDQ     vecdata<>+1408(SB), Y6, Y6
 	VPSRLQ       $0x20, Y6, Y10
 	VXORPS       Y5, Y10, Y5
 	VXORPS       Y8, Y5, Y5
 	VPSRLQ       $0x20, Y4, Y10
 	VXORPS       Y7, Y10, Y7
 	VXORPS       Y9, Y7, Y7
-	VPADDD       vecdata<>+1344(SB), Y8, Y8
-	VPADDD       vecdata<>+1376(SB), Y9, Y9
-	VPMULUDQ     vecdata<>+1280(SB), Y1, Y1
-	VPMULUDQ     vecdata<>+1312(SB), Y3, Y3
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y1, Y1
+	VPMULUDQ     vecdata<>+1408(SB), Y3, Y3
 	VPSRLQ       $0x20, Y3, Y10
 	VXORPS       Y2, Y10, Y2
 	VXORPS       Y8, Y2, Y2
 	VPSRLQ       $0x20, Y1, Y10
 	VXORPS       Y0, Y10, Y0
 	VXORPS       Y9, Y0, Y0
-	VPMULUDQ     vecdata<>+1280(SB), Y5, Y5
-	VPMULUDQ     vecdata<>+1312(SB), Y7, Y7
+	VPMULUDQ     vecdata<>+1376(SB), Y5, Y5
+	VPMULUDQ     vecdata<>+1408(SB), Y7, Y7
 	VPSRLQ       $0x20, Y7, Y10
 	VXORPS       Y6, Y10, Y6
 	VXORPS       Y8, Y6, Y6
 	VPSRLQ       $0x20, Y5, Y10
 	VXORPS       Y4, Y10, Y4
 	VXORPS       Y9, Y4, Y4
-	VPADDD       vecdata<>+1344(SB), Y8, Y8
-	VPADDD       vecdata<>+1376(SB), Y9, Y9
-	VPMULUDQ     vecdata<>+1280(SB), Y2, Y2
-	VPMULUDQ     vecdata<>+1312(SB), Y0, Y0
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y2, Y2
+	VPMULUDQ     vecdata<>+1408(SB), Y0, Y0
 	VPSRLQ       $0x20, Y0, Y10
 	VXORPS       Y3, Y10, Y3
 	VXORPS       Y8, Y3, Y3
 	VPSRLQ       $0x20, Y2, Y10
 	VXORPS       Y1, Y10, Y1
 	VXORPS       Y9, Y1, Y1
-	VPMULUDQ     vecdata<>+1280(SB), Y6, Y6
-	VPMULUDQ     vecdata<>+1312(SB), Y4, Y4
+	VPMULUDQ     vecdata<>+1376(SB), Y6, Y6
+	VPMULUDQ     vecdata<>+1408(SB), Y4, Y4
 	VPSRLQ       $0x20, Y4, Y10
 	VXORPS       Y7, Y10, Y7
 	VXORPS       Y8, Y7, Y7
 	VPSRLQ       $0x20, Y6, Y10
 	VXORPS       Y5, Y10, Y5
 	VXORPS       Y9, Y5, Y5
-	VPADDD       vecdata<>+1344(SB), Y8, Y8
-	VPADDD       vecdata<>+1376(SB), Y9, Y9
-	VPMULUDQ     vecdata<>+1280(SB), Y3, Y3
-	VPMULUDQ     vecdata<>+1312(SB), Y1, Y1
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y3, Y3
+	VPMULUDQ     vecdata<>+1408(SB), Y1, Y1
 	VPSRLQ       $0x20, Y1, Y10
 	VXORPS       Y0, Y10, Y0
 	VXORPS       Y8, Y0, Y0
 	VPSRLQ       $0x20, Y3, Y10
 	VXORPS       Y2, Y10, Y2
 	VXORPS       Y9, Y2, Y2
-	VPMULUDQ     vecdata<>+1280(SB), Y7, Y7
-	VPMULUDQ     vecdata<>+1312(SB), Y5, Y5
+	VPMULUDQ     vecdata<>+1376(SB), Y7, Y7
+	VPMULUDQ     vecdata<>+1408(SB), Y5, Y5
 	VPSRLQ       $0x20, Y5, Y10
 	VXORPS       Y4, Y10, Y4
 	VXORPS       Y8, Y4, Y4
 	VPSRLQ       $0x20, Y7, Y10
 	VXORPS       Y6, Y10, Y6
 	VXORPS       Y9, Y6, Y6
-	VPADDD       vecdata<>+1344(SB), Y8, Y8
-	VPADDD       vecdata<>+1376(SB), Y9, Y9
-	VPMULUDQ     vecdata<>+1280(SB), Y0, Y0
-	VPMULUDQ     vecdata<>+1312(SB), Y2, Y2
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y0, Y0
+	VPMULUDQ     vecdata<>+1408(SB), Y2, Y2
 	VPSRLQ       $0x20, Y2, Y10
 	VXORPS       Y1, Y10, Y1
 	VXORPS       Y8, Y1, Y1
 	VPSRLQ       $0x20, Y0, Y10
 	VXORPS       Y3, Y10, Y3
 	VXORPS       Y9, Y3, Y3
-	VPMULUDQ     vecdata<>+1280(SB), Y4, Y4
-	VPMULUDQ     vecdata<>+1312(SB), Y6, Y6
+	VPMULUDQ     vecdata<>+1376(SB), Y4, Y4
+	VPMULUDQ     vecdata<>+1408(SB), Y6, Y6
 	VPSRLQ       $0x20, Y6, Y10
 	VXORPS       Y5, Y10, Y5
 	VXORPS       Y8, Y5, Y5
 	VPSRLQ       $0x20, Y4, Y10
 	VXORPS       Y7, Y10, Y7
 	VXORPS       Y9, Y7, Y7
-	VPADDD       vecdata<>+1344(SB), Y8, Y8
-	VPADDD       vecdata<>+1376(SB), Y9, Y9
-	VPMULUDQ     vecdata<>+1280(SB), Y1, Y1
-	VPMULUDQ     vecdata<>+1312(SB), Y3, Y3
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y1, Y1
+	VPMULUDQ     vecdata<>+1408(SB), Y3, Y3
 	VPSRLQ       $0x20, Y3, Y10
 	VXORPS       Y2, Y10, Y2
 	VXORPS       Y8, Y2, Y2
 	VPSRLQ       $0x20, Y1, Y10
 	VXORPS       Y0, Y10, Y0
 	VXORPS       Y9, Y0, Y0
-	VPMULUDQ     vecdata<>+1280(SB), Y5, Y5
-	VPMULUDQ     vecdata<>+1312(SB), Y7, Y7
+	VPMULUDQ     vecdata<>+1376(SB), Y5, Y5
+	VPMULUDQ     vecdata<>+1408(SB), Y7, Y7
 	VPSRLQ       $0x20, Y7, Y10
 	VXORPS       Y6, Y10, Y6
 	VXORPS       Y8, Y6, Y6
@@ -3075,23 +3107,17 @@ loop1:
 	VORPS        Y4, Y1, Y1
 	VPSRLD       $0x09, Y2, Y2
 	VPSLLD       $0x01, Y2, Y2
-	VORPS        vecdata<>+1408(SB), Y2, Y2
+	VORPS        vecdata<>+1504(SB), Y2, Y2
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       vecdata<>+928(SB), Y2, Y2
-	VPSUBD       vecdata<>+1472(SB), Y2, Y2
+	VMULPS       vecdata<>+1024(SB), Y2, Y2
+	VPSUBD       vecdata<>+1568(SB), Y2, Y2
 	VPSRAD       $0x17, Y2, Y4
 	VCVTDQ2PS    Y4, Y4
-	VANDPS       vecdata<>+1440(SB), Y2, Y2
-	VPADDD       vecdata<>+1472(SB), Y2, Y2
+	VANDPS       vecdata<>+1536(SB), Y2, Y2
+	VPADDD       vecdata<>+1568(SB), Y2, Y2
 	VSUBPS       vecdata<>+32(SB), Y2, Y2
 	VMULPS       Y2, Y2, Y5
-	VMOVUPS      vecdata<>+544(SB), Y6
-	VMULPS       Y2, Y6, Y6
-	VADDPS       vecdata<>+576(SB), Y6, Y6
-	VMULPS       Y2, Y6, Y6
-	VADDPS       vecdata<>+608(SB), Y6, Y6
-	VMULPS       Y2, Y6, Y6
-	VADDPS       vecdata<>+640(SB), Y6, Y6
+	VMOVUPS      vecdata<>+640(SB), Y6
 	VMULPS       Y2, Y6, Y6
 	VADDPS       vecdata<>+672(SB), Y6, Y6
 	VMULPS       Y2, Y6, Y6
@@ -3103,62 +3129,68 @@ loop1:
 	VMULPS       Y2, Y6, Y6
 	VADDPS       vecdata<>+800(SB), Y6, Y6
 	VMULPS       Y2, Y6, Y6
+	VADDPS       vecdata<>+832(SB), Y6, Y6
+	VMULPS       Y2, Y6, Y6
+	VADDPS       vecdata<>+864(SB), Y6, Y6
+	VMULPS       Y2, Y6, Y6
+	VADDPS       vecdata<>+896(SB), Y6, Y6
+	VMULPS       Y2, Y6, Y6
 	VMULPS       Y5, Y6, Y6
 	VMULPS       vecdata<>+352(SB), Y4, Y7
 	VADDPS       Y7, Y6, Y6
-	VMULPS       vecdata<>+832(SB), Y5, Y5
+	VMULPS       vecdata<>+928(SB), Y5, Y5
 	VSUBPS       Y5, Y6, Y5
 	VMULPS       vecdata<>+320(SB), Y4, Y4
 	VADDPS       Y5, Y2, Y2
 	VADDPS       Y2, Y4, Y2
-	VMULPS       vecdata<>+896(SB), Y2, Y2
-	VBROADCASTSS vecdata<>+1504(SB), Y4
+	VMULPS       vecdata<>+992(SB), Y2, Y2
+	VBROADCASTSS vecdata<>+1600(SB), Y4
 	VPSRLD       $0x01, Y2, Y5
 	VPSUBD       Y5, Y4, Y4
-	VMULPS       vecdata<>+832(SB), Y2, Y5
-	VBROADCASTSS vecdata<>+864(SB), Y6
+	VMULPS       vecdata<>+928(SB), Y2, Y5
+	VBROADCASTSS vecdata<>+960(SB), Y6
 	VMULPS       Y4, Y5, Y7
 	VMULPS       Y4, Y7, Y7
 	VSUBPS       Y7, Y6, Y6
 	VMULPS       Y6, Y4, Y4
-	VBROADCASTSS vecdata<>+864(SB), Y6
+	VBROADCASTSS vecdata<>+960(SB), Y6
 	VMULPS       Y4, Y5, Y5
 	VMULPS       Y4, Y5, Y5
 	VSUBPS       Y5, Y6, Y5
 	VMULPS       Y5, Y4, Y4
 	VMULPS       Y4, Y2, Y5
-	VMULPS       vecdata<>+832(SB), Y4, Y4
+	VMULPS       vecdata<>+928(SB), Y4, Y4
 	VMULPS       Y5, Y5, Y6
 	VSUBPS       Y6, Y2, Y2
 	VMULPS       Y2, Y4, Y2
 	VADDPS       Y2, Y5, Y2
 	VPSRLD       $0x09, Y3, Y3
 	VPSLLD       $0x01, Y3, Y3
-	VORPS        vecdata<>+1408(SB), Y3, Y3
-	VPADDD       vecdata<>+1536(SB), Y3, Y4
+	VORPS        vecdata<>+1504(SB), Y3, Y3
+	VPADDD       vecdata<>+1632(SB), Y3, Y4
 	VPSRLD       $0x16, Y4, Y4
 	VPSLLD       $0x16, Y4, Y5
 	VPSUBD       Y5, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       vecdata<>+960(SB), Y3, Y3
+	VMULPS       vecdata<>+1056(SB), Y3, Y3
 	VMULPS       Y3, Y3, Y5
-	VMULPS       vecdata<>+1120(SB), Y3, Y6
-	VMOVUPS      vecdata<>+992(SB), Y7
+	VMULPS       vecdata<>+1216(SB), Y3, Y6
+	VMOVUPS      vecdata<>+1088(SB), Y7
 	VMULPS       Y5, Y7, Y7
-	VADDPS       vecdata<>+1024(SB), Y7, Y7
+	VADDPS       vecdata<>+1120(SB), Y7, Y7
 	VMULPS       Y5, Y7, Y7
-	VADDPS       vecdata<>+1056(SB), Y7, Y7
+	VADDPS       vecdata<>+1152(SB), Y7, Y7
 	VMULPS       Y5, Y7, Y7
-	VADDPS       vecdata<>+1088(SB), Y7, Y7
+	VADDPS       vecdata<>+1184(SB), Y7, Y7
 	VMULPS       Y7, Y3, Y3
 	VADDPS       Y3, Y6, Y3
-	VMOVUPS      vecdata<>+1152(SB), Y6
+	VMOVUPS      vecdata<>+1248(SB), Y6
 	VMULPS       Y5, Y6, Y6
-	VADDPS       vecdata<>+1184(SB), Y6, Y6
+	VADDPS       vecdata<>+1280(SB), Y6, Y6
 	VMULPS       Y5, Y6, Y6
-	VADDPS       vecdata<>+1216(SB), Y6, Y6
+	VADDPS       vecdata<>+1312(SB), Y6, Y6
 	VMULPS       Y5, Y6, Y6
-	VADDPS       vecdata<>+1248(SB), Y6, Y6
+	VADDPS       vecdata<>+1344(SB), Y6, Y6
 	VMULPS       Y6, Y5, Y5
 	VADDPS       vecdata<>+32(SB), Y5, Y5
 	VPSLLD       $0x1f, Y4, Y6
@@ -3169,30 +3201,24 @@ loop1:
 	VXORPS       Y7, Y5, Y5
 	VXORPS       Y6, Y5, Y5
 	VPSLLD       $0x1e, Y4, Y4
-	VANDPS       vecdata<>+1568(SB), Y4, Y4
+	VANDPS       vecdata<>+1664(SB), Y4, Y4
 	VXORPS       Y4, Y3, Y3
 	VXORPS       Y4, Y5, Y4
 	VMULPS       Y4, Y2, Y4
 	VMULPS       Y3, Y2, Y2
 	VPSRLD       $0x09, Y0, Y0
 	VPSLLD       $0x01, Y0, Y0
-	VORPS        vecdata<>+1408(SB), Y0, Y0
+	VORPS        vecdata<>+1504(SB), Y0, Y0
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       vecdata<>+928(SB), Y0, Y0
-	VPSUBD       vecdata<>+1472(SB), Y0, Y0
+	VMULPS       vecdata<>+1024(SB), Y0, Y0
+	VPSUBD       vecdata<>+1568(SB), Y0, Y0
 	VPSRAD       $0x17, Y0, Y3
 	VCVTDQ2PS    Y3, Y3
-	VANDPS       vecdata<>+1440(SB), Y0, Y0
-	VPADDD       vecdata<>+1472(SB), Y0, Y0
+	VANDPS       vecdata<>+1536(SB), Y0, Y0
+	VPADDD       vecdata<>+1568(SB), Y0, Y0
 	VSUBPS       vecdata<>+32(SB), Y0, Y0
 	VMULPS       Y0, Y0, Y5
-	VMOVUPS      vecdata<>+544(SB), Y6
-	VMULPS       Y0, Y6, Y6
-	VADDPS       vecdata<>+576(SB), Y6, Y6
-	VMULPS       Y0, Y6, Y6
-	VADDPS       vecdata<>+608(SB), Y6, Y6
-	VMULPS       Y0, Y6, Y6
-	VADDPS       vecdata<>+640(SB), Y6, Y6
+	VMOVUPS      vecdata<>+640(SB), Y6
 	VMULPS       Y0, Y6, Y6
 	VADDPS       vecdata<>+672(SB), Y6, Y6
 	VMULPS       Y0, Y6, Y6
@@ -3204,62 +3230,68 @@ loop1:
 	VMULPS       Y0, Y6, Y6
 	VADDPS       vecdata<>+800(SB), Y6, Y6
 	VMULPS       Y0, Y6, Y6
+	VADDPS       vecdata<>+832(SB), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       vecdata<>+864(SB), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       vecdata<>+896(SB), Y6, Y6
+	VMULPS       Y0, Y6, Y6
 	VMULPS       Y5, Y6, Y6
 	VMULPS       vecdata<>+352(SB), Y3, Y7
 	VADDPS       Y7, Y6, Y6
-	VMULPS       vecdata<>+832(SB), Y5, Y5
+	VMULPS       vecdata<>+928(SB), Y5, Y5
 	VSUBPS       Y5, Y6, Y5
 	VMULPS       vecdata<>+320(SB), Y3, Y3
 	VADDPS       Y5, Y0, Y0
 	VADDPS       Y0, Y3, Y0
-	VMULPS       vecdata<>+896(SB), Y0, Y0
-	VBROADCASTSS vecdata<>+1504(SB), Y3
+	VMULPS       vecdata<>+992(SB), Y0, Y0
+	VBROADCASTSS vecdata<>+1600(SB), Y3
 	VPSRLD       $0x01, Y0, Y5
 	VPSUBD       Y5, Y3, Y3
-	VMULPS       vecdata<>+832(SB), Y0, Y5
-	VBROADCASTSS vecdata<>+864(SB), Y6
+	VMULPS       vecdata<>+928(SB), Y0, Y5
+	VBROADCASTSS vecdata<>+960(SB), Y6
 	VMULPS       Y3, Y5, Y7
 	VMULPS       Y3, Y7, Y7
 	VSUBPS       Y7, Y6, Y6
 	VMULPS       Y6, Y3, Y3
-	VBROADCASTSS vecdata<>+864(SB), Y6
+	VBROADCASTSS vecdata<>+960(SB), Y6
 	VMULPS       Y3, Y5, Y5
 	VMULPS       Y3, Y5, Y5
 	VSUBPS       Y5, Y6, Y5
 	VMULPS       Y5, Y3, Y3
 	VMULPS       Y3, Y0, Y5
-	VMULPS       vecdata<>+832(SB), Y3, Y3
+	VMULPS       vecdata<>+928(SB), Y3, Y3
 	VMULPS       Y5, Y5, Y6
 	VSUBPS       Y6, Y0, Y0
 	VMULPS       Y0, Y3, Y0
 	VADDPS       Y0, Y5, Y0
 	VPSRLD       $0x09, Y1, Y1
 	VPSLLD       $0x01, Y1, Y1
-	VORPS        vecdata<>+1408(SB), Y1, Y1
-	VPADDD       vecdata<>+1536(SB), Y1, Y3
+	VORPS        vecdata<>+1504(SB), Y1, Y1
+	VPADDD       vecdata<>+1632(SB), Y1, Y3
 	VPSRLD       $0x16, Y3, Y3
 	VPSLLD       $0x16, Y3, Y5
 	VPSUBD       Y5, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       vecdata<>+960(SB), Y1, Y1
+	VMULPS       vecdata<>+1056(SB), Y1, Y1
 	VMULPS       Y1, Y1, Y5
-	VMULPS       vecdata<>+1120(SB), Y1, Y6
-	VMOVUPS      vecdata<>+992(SB), Y7
+	VMULPS       vecdata<>+1216(SB), Y1, Y6
+	VMOVUPS      vecdata<>+1088(SB), Y7
 	VMULPS       Y5, Y7, Y7
-	VADDPS       vecdata<>+1024(SB), Y7, Y7
+	VADDPS       vecdata<>+1120(SB), Y7, Y7
 	VMULPS       Y5, Y7, Y7
-	VADDPS       vecdata<>+1056(SB), Y7, Y7
+	VADDPS       vecdata<>+1152(SB), Y7, Y7
 	VMULPS       Y5, Y7, Y7
-	VADDPS       vecdata<>+1088(SB), Y7, Y7
+	VADDPS       vecdata<>+1184(SB), Y7, Y7
 	VMULPS       Y7, Y1, Y1
 	VADDPS       Y1, Y6, Y1
-	VMOVUPS      vecdata<>+1152(SB), Y6
+	VMOVUPS      vecdata<>+1248(SB), Y6
 	VMULPS       Y5, Y6, Y6
-	VADDPS       vecdata<>+1184(SB), Y6, Y6
+	VADDPS       vecdata<>+1280(SB), Y6, Y6
 	VMULPS       Y5, Y6, Y6
-	VADDPS       vecdata<>+1216(SB), Y6, Y6
+	VADDPS       vecdata<>+1312(SB), Y6, Y6
 	VMULPS       Y5, Y6, Y6
-	VADDPS       vecdata<>+1248(SB), Y6, Y6
+	VADDPS       vecdata<>+1344(SB), Y6, Y6
 	VMULPS       Y6, Y5, Y5
 	VADDPS       vecdata<>+32(SB), Y5, Y5
 	VPSLLD       $0x1f, Y3, Y6
@@ -3270,7 +3302,7 @@ loop1:
 	VXORPS       Y7, Y5, Y5
 	VXORPS       Y6, Y5, Y5
 	VPSLLD       $0x1e, Y3, Y3
-	VANDPS       vecdata<>+1568(SB), Y3, Y3
+	VANDPS       vecdata<>+1664(SB), Y3, Y3
 	VXORPS       Y3, Y1, Y1
 	VXORPS       Y3, Y5, Y3
 	VMULPS       Y3, Y0, Y3
@@ -3334,7 +3366,7 @@ done5:
 	MOVQ       AX, DI
 	SUBQ       SI, DI
 	JLE        end6
-	LEAQ       vecdata<>+1600(SB), R8
+	LEAQ       vecdata<>+1728(SB), R8
 	NEGQ       DI
 	VMOVUPS    32(R8)(DI*4), Y0
 	VMASKMOVPS (BX)(SI*4), Y0, Y1
@@ -3400,7 +3432,7 @@ done5:
 	MOVQ       AX, DI
 	SUBQ       SI, DI
 	JLE        end6
-	LEAQ       vecdata<>+1600(SB), R8
+	LEAQ       vecdata<>+1728(SB), R8
 	NEGQ       DI
 	VMOVUPS    32(R8)(DI*4), Y0
 	VMASKMOVPS (DX)(SI*4), Y0, Y1
@@ -3478,6 +3510,464 @@ loop1:
 	LEAQ       (AX)(DX*8), AX
 	DECQ       SI
 	JNZ        loop1
+	VZEROUPPER
+	RET
+
+// func vecMixtureAVX2(loss []float32, dp []float32, p []float32, q []float32, low []float32, high []float32, components int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·vecMixtureAVX2(SB), NOSPLIT, $0-152
+	MOVQ q_len+80(FP), AX
+	XORQ CX, CX
+
+loop1:
+	LEAQ         8(CX), DX
+	CMPQ         DX, AX
+	JGT          done2
+	VBROADCASTSS vecdata<>+64(SB), Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS vecdata<>+64(SB), Y2
+	MOVQ         components+144(FP), DX
+	LEAQ         (AX)(AX*1), BX
+	ADDQ         BX, BX
+	MOVQ         p_base+48(FP), SI
+	MOVQ         BX, DI
+	IMULQ        DX, DI
+	LEAQ         (SI)(DI*1), R8
+	LEAQ         (R8)(DI*1), DI
+	MOVQ         dp_base+24(FP), R9
+	MOVQ         BX, R10
+	IMULQ        DX, R10
+	LEAQ         (R9)(R10*1), R11
+	LEAQ         (R11)(R10*1), R10
+
+component3:
+	VMOVUPS (SI)(CX*4), Y3
+	VMAXPS  Y3, Y0, Y0
+	ADDQ    BX, SI
+	ADDQ    BX, R8
+	ADDQ    BX, DI
+	ADDQ    BX, R9
+	ADDQ    BX, R11
+	ADDQ    BX, R10
+	DECQ    DX
+	JNZ     component3
+	MOVQ    components+144(FP), DX
+	LEAQ    (AX)(AX*1), BX
+	ADDQ    BX, BX
+	MOVQ    p_base+48(FP), SI
+	MOVQ    BX, DI
+	IMULQ   DX, DI
+	LEAQ    (SI)(DI*1), R8
+	LEAQ    (R8)(DI*1), DI
+	MOVQ    dp_base+24(FP), R9
+	MOVQ    BX, R10
+	IMULQ   DX, R10
+	LEAQ    (R9)(R10*1), R11
+	LEAQ    (R11)(R10*1), R10
+
+component4:
+	VMOVUPS      (SI)(CX*4), Y3
+	VSUBPS       Y0, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VSUBPS       Y3, Y4, Y3
+	VBROADCASTSS vecdata<>+192(SB), Y4
+	VBROADCASTSS vecdata<>+224(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMAXPS       Y3, Y4, Y3
+	VMULPS       vecdata<>+288(SB), Y3, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPSLLD       $0x17, Y4, Y5
+	VCVTDQ2PS    Y4, Y4
+	VFNMSUB231PS vecdata<>+320(SB), Y4, Y3
+	VFNMADD231PS vecdata<>+352(SB), Y4, Y3
+	VMOVUPS      vecdata<>+512(SB), Y4
+	VFMADD213PS  vecdata<>+480(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+448(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+416(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+384(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
+	VPADDD       Y5, Y4, Y4
+	VADDPS       Y4, Y1, Y1
+	VBROADCASTSS vecdata<>+608(SB), Y3
+	VMOVUPS      (DI)(CX*4), Y4
+	VMAXPS       Y4, Y3, Y3
+	VBROADCASTSS vecdata<>+192(SB), Y4
+	VBROADCASTSS vecdata<>+224(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMAXPS       Y3, Y4, Y3
+	VMULPS       vecdata<>+288(SB), Y3, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPSLLD       $0x17, Y4, Y5
+	VCVTDQ2PS    Y4, Y4
+	VFNMSUB231PS vecdata<>+320(SB), Y4, Y3
+	VFNMADD231PS vecdata<>+352(SB), Y4, Y3
+	VMOVUPS      vecdata<>+512(SB), Y4
+	VFMADD213PS  vecdata<>+480(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+448(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+416(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+384(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
+	VPADDD       Y5, Y4, Y4
+	MOVQ         q_base+72(FP), R12
+	VMOVUPS      (R12)(CX*4), Y3
+	VMOVUPS      (R8)(CX*4), Y5
+	VSUBPS       Y5, Y3, Y3
+	VADDPS       vecdata<>+544(SB), Y3, Y5
+	VMULPS       Y4, Y5, Y5
+	VSUBPS       vecdata<>+544(SB), Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	MOVQ         low_base+96(FP), R12
+	VMOVUPS      (R12)(CX*4), Y6
+	MOVQ         high_base+120(FP), R12
+	VMOVUPS      (R12)(CX*4), Y7
+	VANDPS       vecdata<>+1696(SB), Y5, Y8
+	VBROADCASTSS vecdata<>+192(SB), Y9
+	VBROADCASTSS vecdata<>+224(SB), Y10
+	VMINPS       Y8, Y10, Y8
+	VMAXPS       Y8, Y9, Y8
+	VMULPS       vecdata<>+288(SB), Y8, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPSLLD       $0x17, Y9, Y10
+	VCVTDQ2PS    Y9, Y9
+	VFNMSUB231PS vecdata<>+320(SB), Y9, Y8
+	VFNMADD231PS vecdata<>+352(SB), Y9, Y8
+	VMOVUPS      vecdata<>+512(SB), Y9
+	VFMADD213PS  vecdata<>+480(SB), Y8, Y9
+	VFMADD213PS  vecdata<>+448(SB), Y8, Y9
+	VFMADD213PS  vecdata<>+416(SB), Y8, Y9
+	VFMADD213PS  vecdata<>+384(SB), Y8, Y9
+	VFMADD213PS  vecdata<>+32(SB), Y8, Y9
+	VFMADD213PS  vecdata<>+32(SB), Y8, Y9
+	VPADDD       Y10, Y9, Y9
+	VANDPS       vecdata<>+1696(SB), Y3, Y8
+	VBROADCASTSS vecdata<>+192(SB), Y10
+	VBROADCASTSS vecdata<>+224(SB), Y11
+	VMINPS       Y8, Y11, Y8
+	VMAXPS       Y8, Y10, Y8
+	VMULPS       vecdata<>+288(SB), Y8, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPSLLD       $0x17, Y10, Y11
+	VCVTDQ2PS    Y10, Y10
+	VFNMSUB231PS vecdata<>+320(SB), Y10, Y8
+	VFNMADD231PS vecdata<>+352(SB), Y10, Y8
+	VMOVUPS      vecdata<>+512(SB), Y10
+	VFMADD213PS  vecdata<>+480(SB), Y8, Y10
+	VFMADD213PS  vecdata<>+448(SB), Y8, Y10
+	VFMADD213PS  vecdata<>+416(SB), Y8, Y10
+	VFMADD213PS  vecdata<>+384(SB), Y8, Y10
+	VFMADD213PS  vecdata<>+32(SB), Y8, Y10
+	VFMADD213PS  vecdata<>+32(SB), Y8, Y10
+	VPADDD       Y11, Y10, Y10
+	VBROADCASTSS vecdata<>+32(SB), Y8
+	VADDPS       vecdata<>+32(SB), Y9, Y11
+	VDIVPS       Y11, Y8, Y8
+	VMULPS       Y8, Y9, Y11
+	VBLENDVPS    Y5, Y8, Y11, Y8
+	VMULPS       Y7, Y8, Y8
+	VBROADCASTSS vecdata<>+32(SB), Y11
+	VADDPS       vecdata<>+32(SB), Y10, Y12
+	VDIVPS       Y12, Y11, Y11
+	VMULPS       Y11, Y10, Y12
+	VBLENDVPS    Y3, Y12, Y11, Y11
+	VMULPS       Y6, Y11, Y11
+	VSUBPS       Y8, Y11, Y12
+	VMULPS       Y4, Y12, Y12
+	VMOVUPS      Y12, (R11)(CX*4)
+	VMULPS       Y11, Y3, Y11
+	VFNMADD231PS Y5, Y8, Y11
+	VMOVUPS      Y11, (R10)(CX*4)
+	VXORPS       Y8, Y8, Y8
+	VMINPS       Y8, Y5, Y5
+	VMULPS       Y7, Y5, Y5
+	VXORPS       Y8, Y8, Y8
+	VSUBPS       Y3, Y8, Y3
+	VXORPS       Y8, Y8, Y8
+	VMINPS       Y8, Y3, Y3
+	VFMADD231PS  Y3, Y6, Y5
+	VMOVUPS      vecdata<>+32(SB), Y3
+	VMOVUPS      vecdata<>+32(SB), Y8
+	VFMADD231PS  Y9, Y7, Y3
+	VFMADD231PS  Y10, Y6, Y8
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y7, Y6, Y6
+	VMULPS       vecdata<>+576(SB), Y4, Y4
+	VMINPS       vecdata<>+224(SB), Y4, Y7
+	VMULPS       vecdata<>+288(SB), Y7, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPSLLD       $0x17, Y8, Y9
+	VPADDD       vecdata<>+32(SB), Y9, Y9
+	VCVTDQ2PS    Y8, Y8
+	VXORPS       Y10, Y10, Y10
+	VSUBPS       Y7, Y10, Y7
+	VFNMADD231PS vecdata<>+320(SB), Y8, Y7
+	VFNMADD231PS vecdata<>+352(SB), Y8, Y7
+	VMOVUPS      vecdata<>+512(SB), Y8
+	VFMADD213PS  vecdata<>+480(SB), Y7, Y8
+	VFMADD213PS  vecdata<>+448(SB), Y7, Y8
+	VFMADD213PS  vecdata<>+416(SB), Y7, Y8
+	VFMADD213PS  vecdata<>+384(SB), Y7, Y8
+	VFMADD213PS  vecdata<>+32(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VBROADCASTSS vecdata<>+32(SB), Y8
+	VSUBPS       Y9, Y8, Y8
+	VFNMADD231PS Y7, Y9, Y8
+	VMOVUPS      Y9, Y10
+	VFMADD231PS  Y7, Y9, Y10
+	VBROADCASTSS vecdata<>+32(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VFMADD231PS  Y6, Y8, Y7
+	VMOVUPS      (R10)(CX*4), Y8
+	VMULPS       Y10, Y6, Y6
+	VDIVPS       Y7, Y6, Y6
+	VFNMADD231PS Y6, Y4, Y8
+	VMOVUPS      (DI)(CX*4), Y4
+	VSUBPS       vecdata<>+608(SB), Y4, Y4
+	VXORPS       Y6, Y6, Y6
+	VBLENDVPS    Y4, Y6, Y8, Y4
+	VMOVUPS      Y4, (R10)(CX*4)
+	VDIVPS       Y3, Y7, Y3
+	VPSUBD       vecdata<>+1568(SB), Y3, Y3
+	VPSRAD       $0x17, Y3, Y4
+	VCVTDQ2PS    Y4, Y4
+	VANDPS       vecdata<>+1536(SB), Y3, Y3
+	VPADDD       vecdata<>+1568(SB), Y3, Y3
+	VSUBPS       vecdata<>+32(SB), Y3, Y3
+	VMULPS       Y3, Y3, Y6
+	VMOVUPS      vecdata<>+640(SB), Y7
+	VMULPS       Y3, Y7, Y7
+	VADDPS       vecdata<>+672(SB), Y7, Y7
+	VMULPS       Y3, Y7, Y7
+	VADDPS       vecdata<>+704(SB), Y7, Y7
+	VMULPS       Y3, Y7, Y7
+	VADDPS       vecdata<>+736(SB), Y7, Y7
+	VMULPS       Y3, Y7, Y7
+	VADDPS       vecdata<>+768(SB), Y7, Y7
+	VMULPS       Y3, Y7, Y7
+	VADDPS       vecdata<>+800(SB), Y7, Y7
+	VMULPS       Y3, Y7, Y7
+	VADDPS       vecdata<>+832(SB), Y7, Y7
+	VMULPS       Y3, Y7, Y7
+	VADDPS       vecdata<>+864(SB), Y7, Y7
+	VMULPS       Y3, Y7, Y7
+	VADDPS       vecdata<>+896(SB), Y7, Y7
+	VMULPS       Y3, Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VMULPS       vecdata<>+352(SB), Y4, Y8
+	VADDPS       Y8, Y7, Y7
+	VMULPS       vecdata<>+928(SB), Y6, Y6
+	VSUBPS       Y6, Y7, Y6
+	VMULPS       vecdata<>+320(SB), Y4, Y4
+	VADDPS       Y6, Y3, Y3
+	VADDPS       Y3, Y4, Y3
+	VADDPS       Y3, Y5, Y3
+	VMOVUPS      (SI)(CX*4), Y4
+	VSUBPS       Y0, Y4, Y4
+	VADDPS       Y3, Y4, Y3
+	VMOVUPS      Y3, (R9)(CX*4)
+	VMAXPS       Y2, Y3, Y2
+	ADDQ         BX, SI
+	ADDQ         BX, R8
+	ADDQ         BX, DI
+	ADDQ         BX, R9
+	ADDQ         BX, R11
+	ADDQ         BX, R10
+	DECQ         DX
+	JNZ          component4
+	VXORPS       Y3, Y3, Y3
+	MOVQ         components+144(FP), DX
+	LEAQ         (AX)(AX*1), BX
+	ADDQ         BX, BX
+	MOVQ         p_base+48(FP), SI
+	MOVQ         BX, DI
+	IMULQ        DX, DI
+	LEAQ         (SI)(DI*1), R8
+	LEAQ         (R8)(DI*1), DI
+	MOVQ         dp_base+24(FP), R9
+	MOVQ         BX, R10
+	IMULQ        DX, R10
+	LEAQ         (R9)(R10*1), R11
+	LEAQ         (R11)(R10*1), R10
+
+component5:
+	VMOVUPS      (R9)(CX*4), Y4
+	VSUBPS       Y2, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VSUBPS       Y4, Y5, Y4
+	VBROADCASTSS vecdata<>+192(SB), Y5
+	VBROADCASTSS vecdata<>+224(SB), Y6
+	VMINPS       Y4, Y6, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       vecdata<>+288(SB), Y4, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPSLLD       $0x17, Y5, Y6
+	VCVTDQ2PS    Y5, Y5
+	VFNMSUB231PS vecdata<>+320(SB), Y5, Y4
+	VFNMADD231PS vecdata<>+352(SB), Y5, Y4
+	VMOVUPS      vecdata<>+512(SB), Y5
+	VFMADD213PS  vecdata<>+480(SB), Y4, Y5
+	VFMADD213PS  vecdata<>+448(SB), Y4, Y5
+	VFMADD213PS  vecdata<>+416(SB), Y4, Y5
+	VFMADD213PS  vecdata<>+384(SB), Y4, Y5
+	VFMADD213PS  vecdata<>+32(SB), Y4, Y5
+	VFMADD213PS  vecdata<>+32(SB), Y4, Y5
+	VPADDD       Y6, Y5, Y5
+	VMOVUPS      Y5, (R9)(CX*4)
+	VADDPS       Y5, Y3, Y3
+	ADDQ         BX, SI
+	ADDQ         BX, R8
+	ADDQ         BX, DI
+	ADDQ         BX, R9
+	ADDQ         BX, R11
+	ADDQ         BX, R10
+	DECQ         DX
+	JNZ          component5
+	VPSUBD       vecdata<>+1568(SB), Y1, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VCVTDQ2PS    Y5, Y5
+	VANDPS       vecdata<>+1536(SB), Y4, Y4
+	VPADDD       vecdata<>+1568(SB), Y4, Y4
+	VSUBPS       vecdata<>+32(SB), Y4, Y4
+	VMULPS       Y4, Y4, Y6
+	VMOVUPS      vecdata<>+640(SB), Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+672(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+704(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+736(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+768(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+800(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+832(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+864(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+896(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VMULPS       vecdata<>+352(SB), Y5, Y8
+	VADDPS       Y8, Y7, Y7
+	VMULPS       vecdata<>+928(SB), Y6, Y6
+	VSUBPS       Y6, Y7, Y6
+	VMULPS       vecdata<>+320(SB), Y5, Y5
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y4, Y5, Y4
+	VSUBPS       Y2, Y4, Y2
+	VPSUBD       vecdata<>+1568(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VCVTDQ2PS    Y5, Y5
+	VANDPS       vecdata<>+1536(SB), Y4, Y4
+	VPADDD       vecdata<>+1568(SB), Y4, Y4
+	VSUBPS       vecdata<>+32(SB), Y4, Y4
+	VMULPS       Y4, Y4, Y6
+	VMOVUPS      vecdata<>+640(SB), Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+672(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+704(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+736(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+768(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+800(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+832(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+864(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VADDPS       vecdata<>+896(SB), Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VMULPS       vecdata<>+352(SB), Y5, Y8
+	VADDPS       Y8, Y7, Y7
+	VMULPS       vecdata<>+928(SB), Y6, Y6
+	VSUBPS       Y6, Y7, Y6
+	VMULPS       vecdata<>+320(SB), Y5, Y5
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y4, Y5, Y4
+	VSUBPS       Y4, Y2, Y2
+	VBROADCASTSS vecdata<>+32(SB), Y4
+	VDIVPS       Y3, Y4, Y3
+	VBROADCASTSS vecdata<>+32(SB), Y4
+	VDIVPS       Y1, Y4, Y1
+	MOVQ         components+144(FP), DX
+	LEAQ         (AX)(AX*1), BX
+	ADDQ         BX, BX
+	MOVQ         p_base+48(FP), SI
+	MOVQ         BX, DI
+	IMULQ        DX, DI
+	LEAQ         (SI)(DI*1), R8
+	LEAQ         (R8)(DI*1), DI
+	MOVQ         dp_base+24(FP), R9
+	MOVQ         BX, R10
+	IMULQ        DX, R10
+	LEAQ         (R9)(R10*1), R11
+	LEAQ         (R11)(R10*1), R10
+
+component6:
+	VXORPS       Y4, Y4, Y4
+	VMOVUPS      (SI)(CX*4), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VXORPS       Y4, Y4, Y4
+	VMOVUPS      (R8)(CX*4), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VXORPS       Y4, Y4, Y4
+	VMOVUPS      (DI)(CX*4), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVUPS      (R9)(CX*4), Y4
+	VMULPS       Y3, Y4, Y4
+	VMOVUPS      (SI)(CX*4), Y5
+	VSUBPS       Y0, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VSUBPS       Y5, Y6, Y5
+	VBROADCASTSS vecdata<>+192(SB), Y6
+	VBROADCASTSS vecdata<>+224(SB), Y7
+	VMINPS       Y5, Y7, Y5
+	VMAXPS       Y5, Y6, Y5
+	VMULPS       vecdata<>+288(SB), Y5, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPSLLD       $0x17, Y6, Y7
+	VCVTDQ2PS    Y6, Y6
+	VFNMSUB231PS vecdata<>+320(SB), Y6, Y5
+	VFNMADD231PS vecdata<>+352(SB), Y6, Y5
+	VMOVUPS      vecdata<>+512(SB), Y6
+	VFMADD213PS  vecdata<>+480(SB), Y5, Y6
+	VFMADD213PS  vecdata<>+448(SB), Y5, Y6
+	VFMADD213PS  vecdata<>+416(SB), Y5, Y6
+	VFMADD213PS  vecdata<>+384(SB), Y5, Y6
+	VFMADD213PS  vecdata<>+32(SB), Y5, Y6
+	VFMADD213PS  vecdata<>+32(SB), Y5, Y6
+	VPADDD       Y7, Y6, Y6
+	VMULPS       Y1, Y6, Y5
+	VSUBPS       Y4, Y5, Y5
+	VMOVUPS      Y5, (R9)(CX*4)
+	VXORPS       Y5, Y5, Y5
+	VSUBPS       Y4, Y5, Y4
+	VMOVUPS      (R11)(CX*4), Y5
+	VMULPS       Y4, Y5, Y5
+	VMOVUPS      Y5, (R11)(CX*4)
+	VMOVUPS      (R10)(CX*4), Y5
+	VMULPS       Y4, Y5, Y4
+	VMOVUPS      Y4, (R10)(CX*4)
+	ADDQ         BX, SI
+	ADDQ         BX, R8
+	ADDQ         BX, DI
+	ADDQ         BX, R9
+	ADDQ         BX, R11
+	ADDQ         BX, R10
+	DECQ         DX
+	JNZ          component6
+	MOVQ         loss_base+0(FP), DX
+	VMOVUPS      Y2, (DX)(CX*4)
+	ADDQ         $0x00000008, CX
+	JMP          loop1
+
+done2:
 	VZEROUPPER
 	RET
 
@@ -5929,10 +6419,10 @@ end6:
 // func vecNormalsAVX512(dst []float32, k0 uint32, k1 uint32, c1 uint32, c2 uint32, c3 uint32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·vecNormalsAVX512(SB), NOSPLIT, $0-44
-	VBROADCASTSS vecdata<>+1280(SB), Z0
-	VBROADCASTSS vecdata<>+1312(SB), Z1
-	VBROADCASTSS vecdata<>+1344(SB), Z2
-	VBROADCASTSS vecdata<>+1376(SB), Z3
+	VBROADCASTSS vecdata<>+1376(SB), Z0
+	VBROADCASTSS vecdata<>+1408(SB), Z1
+	VBROADCASTSS vecdata<>+1440(SB), Z2
+	VBROADCASTSS vecdata<>+1472(SB), Z3
 	MOVQ         dst_base+0(FP), AX
 	XORQ         CX, CX
 	MOVQ         dst_len+8(FP), BX
@@ -5945,13 +6435,13 @@ loop1:
 	SHRQ         $0x02, DX
 	VMOVD        DX, X4
 	VPBROADCASTD X4, Z4
-	VPADDD       vecdata<>+1728(SB), Z4, Z4
+	VPADDD       vecdata<>+1856(SB), Z4, Z4
 	VBROADCASTSS c1+32(FP), Z5
 	VBROADCASTSS c2+36(FP), Z6
 	VBROADCASTSS c3+40(FP), Z7
 	VMOVD        DX, X8
 	VPBROADCASTD X8, Z8
-	VPADDD       vecdata<>+1792(SB), Z8, Z8
+	VPADDD       vecdata<>+1920(SB), Z8, Z8
 	VBROADCASTSS c1+32(FP), Z9
 	VBROADCASTSS c2+36(FP), Z10
 	VBROADCASTSS c3+40(FP), Z11
@@ -6153,33 +6643,24 @@ loop1:
 	VORPS        Z8, Z5, Z5
 	VPSRLD       $0x09, Z6, Z6
 	VPSLLD       $0x01, Z6, Z6
-	VBROADCASTSS vecdata<>+1408(SB), Z8
+	VBROADCASTSS vecdata<>+1504(SB), Z8
 	VORPS        Z8, Z6, Z6
 	VCVTDQ2PS    Z6, Z6
-	VBROADCASTSS vecdata<>+928(SB), Z8
+	VBROADCASTSS vecdata<>+1024(SB), Z8
 	VMULPS       Z8, Z6, Z6
-	VBROADCASTSS vecdata<>+1472(SB), Z8
+	VBROADCASTSS vecdata<>+1568(SB), Z8
 	VPSUBD       Z8, Z6, Z6
 	VPSRAD       $0x17, Z6, Z8
 	VCVTDQ2PS    Z8, Z8
-	VBROADCASTSS vecdata<>+1440(SB), Z9
+	VBROADCASTSS vecdata<>+1536(SB), Z9
 	VANDPS       Z9, Z6, Z6
-	VBROADCASTSS vecdata<>+1472(SB), Z9
+	VBROADCASTSS vecdata<>+1568(SB), Z9
 	VPADDD       Z9, Z6, Z6
 	VBROADCASTSS vecdata<>+32(SB), Z9
 	VSUBPS       Z9, Z6, Z6
 	VMULPS       Z6, Z6, Z9
-	VBROADCASTSS vecdata<>+544(SB), Z10
+	VBROADCASTSS vecdata<>+640(SB), Z10
 	VMOVUPS      Z10, Z10
-	VMULPS       Z6, Z10, Z10
-	VBROADCASTSS vecdata<>+576(SB), Z11
-	VADDPS       Z11, Z10, Z10
-	VMULPS       Z6, Z10, Z10
-	VBROADCASTSS vecdata<>+608(SB), Z11
-	VADDPS       Z11, Z10, Z10
-	VMULPS       Z6, Z10, Z10
-	VBROADCASTSS vecdata<>+640(SB), Z11
-	VADDPS       Z11, Z10, Z10
 	VMULPS       Z6, Z10, Z10
 	VBROADCASTSS vecdata<>+672(SB), Z11
 	VADDPS       Z11, Z10, Z10
@@ -6196,36 +6677,45 @@ loop1:
 	VBROADCASTSS vecdata<>+800(SB), Z11
 	VADDPS       Z11, Z10, Z10
 	VMULPS       Z6, Z10, Z10
+	VBROADCASTSS vecdata<>+832(SB), Z11
+	VADDPS       Z11, Z10, Z10
+	VMULPS       Z6, Z10, Z10
+	VBROADCASTSS vecdata<>+864(SB), Z11
+	VADDPS       Z11, Z10, Z10
+	VMULPS       Z6, Z10, Z10
+	VBROADCASTSS vecdata<>+896(SB), Z11
+	VADDPS       Z11, Z10, Z10
+	VMULPS       Z6, Z10, Z10
 	VMULPS       Z9, Z10, Z10
 	VBROADCASTSS vecdata<>+352(SB), Z11
 	VMULPS       Z11, Z8, Z11
 	VADDPS       Z11, Z10, Z10
-	VBROADCASTSS vecdata<>+832(SB), Z11
+	VBROADCASTSS vecdata<>+928(SB), Z11
 	VMULPS       Z11, Z9, Z9
 	VSUBPS       Z9, Z10, Z9
 	VBROADCASTSS vecdata<>+320(SB), Z10
 	VMULPS       Z10, Z8, Z8
 	VADDPS       Z9, Z6, Z6
 	VADDPS       Z6, Z8, Z6
-	VBROADCASTSS vecdata<>+896(SB), Z8
+	VBROADCASTSS vecdata<>+992(SB), Z8
 	VMULPS       Z8, Z6, Z6
-	VBROADCASTSS vecdata<>+1504(SB), Z8
+	VBROADCASTSS vecdata<>+1600(SB), Z8
 	VPSRLD       $0x01, Z6, Z9
 	VPSUBD       Z9, Z8, Z8
-	VBROADCASTSS vecdata<>+832(SB), Z9
+	VBROADCASTSS vecdata<>+928(SB), Z9
 	VMULPS       Z9, Z6, Z9
-	VBROADCASTSS vecdata<>+864(SB), Z10
+	VBROADCASTSS vecdata<>+960(SB), Z10
 	VMULPS       Z8, Z9, Z11
 	VMULPS       Z8, Z11, Z11
 	VSUBPS       Z11, Z10, Z10
 	VMULPS       Z10, Z8, Z8
-	VBROADCASTSS vecdata<>+864(SB), Z10
+	VBROADCASTSS vecdata<>+960(SB), Z10
 	VMULPS       Z8, Z9, Z9
 	VMULPS       Z8, Z9, Z9
 	VSUBPS       Z9, Z10, Z9
 	VMULPS       Z9, Z8, Z8
 	VMULPS       Z8, Z6, Z9
-	VBROADCASTSS vecdata<>+832(SB), Z10
+	VBROADCASTSS vecdata<>+928(SB), Z10
 	VMULPS       Z10, Z8, Z8
 	VMULPS       Z9, Z9, Z10
 	VSUBPS       Z10, Z6, Z6
@@ -6233,42 +6723,42 @@ loop1:
 	VADDPS       Z6, Z9, Z6
 	VPSRLD       $0x09, Z7, Z7
 	VPSLLD       $0x01, Z7, Z7
-	VBROADCASTSS vecdata<>+1408(SB), Z8
+	VBROADCASTSS vecdata<>+1504(SB), Z8
 	VORPS        Z8, Z7, Z7
-	VBROADCASTSS vecdata<>+1536(SB), Z8
+	VBROADCASTSS vecdata<>+1632(SB), Z8
 	VPADDD       Z8, Z7, Z8
 	VPSRLD       $0x16, Z8, Z8
 	VPSLLD       $0x16, Z8, Z9
 	VPSUBD       Z9, Z7, Z7
 	VCVTDQ2PS    Z7, Z7
-	VBROADCASTSS vecdata<>+960(SB), Z9
+	VBROADCASTSS vecdata<>+1056(SB), Z9
 	VMULPS       Z9, Z7, Z7
 	VMULPS       Z7, Z7, Z9
-	VBROADCASTSS vecdata<>+1120(SB), Z10
+	VBROADCASTSS vecdata<>+1216(SB), Z10
 	VMULPS       Z10, Z7, Z10
-	VBROADCASTSS vecdata<>+992(SB), Z11
+	VBROADCASTSS vecdata<>+1088(SB), Z11
 	VMOVUPS      Z11, Z11
 	VMULPS       Z9, Z11, Z11
-	VBROADCASTSS vecdata<>+1024(SB), Z12
+	VBROADCASTSS vecdata<>+1120(SB), Z12
 	VADDPS       Z12, Z11, Z11
 	VMULPS       Z9, Z11, Z11
-	VBROADCASTSS vecdata<>+1056(SB), Z12
+	VBROADCASTSS vecdata<>+1152(SB), Z12
 	VADDPS       Z12, Z11, Z11
 	VMULPS       Z9, Z11, Z11
-	VBROADCASTSS vecdata<>+1088(SB), Z12
+	VBROADCASTSS vecdata<>+1184(SB), Z12
 	VADDPS       Z12, Z11, Z11
 	VMULPS       Z11, Z7, Z7
 	VADDPS       Z7, Z10, Z7
-	VBROADCASTSS vecdata<>+1152(SB), Z10
+	VBROADCASTSS vecdata<>+1248(SB), Z10
 	VMOVUPS      Z10, Z10
 	VMULPS       Z9, Z10, Z10
-	VBROADCASTSS vecdata<>+1184(SB), Z11
+	VBROADCASTSS vecdata<>+1280(SB), Z11
 	VADDPS       Z11, Z10, Z10
 	VMULPS       Z9, Z10, Z10
-	VBROADCASTSS vecdata<>+1216(SB), Z11
+	VBROADCASTSS vecdata<>+1312(SB), Z11
 	VADDPS       Z11, Z10, Z10
 	VMULPS       Z9, Z10, Z10
-	VBROADCASTSS vecdata<>+1248(SB), Z11
+	VBROADCASTSS vecdata<>+1344(SB), Z11
 	VADDPS       Z11, Z10, Z10
 	VMULPS       Z10, Z9, Z9
 	VBROADCASTSS vecdata<>+32(SB), Z10
@@ -6281,7 +6771,7 @@ loop1:
 	VXORPS       Z11, Z9, Z9
 	VXORPS       Z10, Z9, Z9
 	VPSLLD       $0x1e, Z8, Z8
-	VBROADCASTSS vecdata<>+1568(SB), Z10
+	VBROADCASTSS vecdata<>+1664(SB), Z10
 	VANDPS       Z10, Z8, Z8
 	VXORPS       Z8, Z7, Z7
 	VXORPS       Z8, Z9, Z8
@@ -6289,33 +6779,24 @@ loop1:
 	VMULPS       Z7, Z6, Z6
 	VPSRLD       $0x09, Z4, Z4
 	VPSLLD       $0x01, Z4, Z4
-	VBROADCASTSS vecdata<>+1408(SB), Z7
+	VBROADCASTSS vecdata<>+1504(SB), Z7
 	VORPS        Z7, Z4, Z4
 	VCVTDQ2PS    Z4, Z4
-	VBROADCASTSS vecdata<>+928(SB), Z7
+	VBROADCASTSS vecdata<>+1024(SB), Z7
 	VMULPS       Z7, Z4, Z4
-	VBROADCASTSS vecdata<>+1472(SB), Z7
+	VBROADCASTSS vecdata<>+1568(SB), Z7
 	VPSUBD       Z7, Z4, Z4
 	VPSRAD       $0x17, Z4, Z7
 	VCVTDQ2PS    Z7, Z7
-	VBROADCASTSS vecdata<>+1440(SB), Z9
+	VBROADCASTSS vecdata<>+1536(SB), Z9
 	VANDPS       Z9, Z4, Z4
-	VBROADCASTSS vecdata<>+1472(SB), Z9
+	VBROADCASTSS vecdata<>+1568(SB), Z9
 	VPADDD       Z9, Z4, Z4
 	VBROADCASTSS vecdata<>+32(SB), Z9
 	VSUBPS       Z9, Z4, Z4
 	VMULPS       Z4, Z4, Z9
-	VBROADCASTSS vecdata<>+544(SB), Z10
+	VBROADCASTSS vecdata<>+640(SB), Z10
 	VMOVUPS      Z10, Z10
-	VMULPS       Z4, Z10, Z10
-	VBROADCASTSS vecdata<>+576(SB), Z11
-	VADDPS       Z11, Z10, Z10
-	VMULPS       Z4, Z10, Z10
-	VBROADCASTSS vecdata<>+608(SB), Z11
-	VADDPS       Z11, Z10, Z10
-	VMULPS       Z4, Z10, Z10
-	VBROADCASTSS vecdata<>+640(SB), Z11
-	VADDPS       Z11, Z10, Z10
 	VMULPS       Z4, Z10, Z10
 	VBROADCASTSS vecdata<>+672(SB), Z11
 	VADDPS       Z11, Z10, Z10
@@ -6332,36 +6813,45 @@ loop1:
 	VBROADCASTSS vecdata<>+800(SB), Z11
 	VADDPS       Z11, Z10, Z10
 	VMULPS       Z4, Z10, Z10
+	VBROADCASTSS vecdata<>+832(SB), Z11
+	VADDPS       Z11, Z10, Z10
+	VMULPS       Z4, Z10, Z10
+	VBROADCASTSS vecdata<>+864(SB), Z11
+	VADDPS       Z11, Z10, Z10
+	VMULPS       Z4, Z10, Z10
+	VBROADCASTSS vecdata<>+896(SB), Z11
+	VADDPS       Z11, Z10, Z10
+	VMULPS       Z4, Z10, Z10
 	VMULPS       Z9, Z10, Z10
 	VBROADCASTSS vecdata<>+352(SB), Z11
 	VMULPS       Z11, Z7, Z11
 	VADDPS       Z11, Z10, Z10
-	VBROADCASTSS vecdata<>+832(SB), Z11
+	VBROADCASTSS vecdata<>+928(SB), Z11
 	VMULPS       Z11, Z9, Z9
 	VSUBPS       Z9, Z10, Z9
 	VBROADCASTSS vecdata<>+320(SB), Z10
 	VMULPS       Z10, Z7, Z7
 	VADDPS       Z9, Z4, Z4
 	VADDPS       Z4, Z7, Z4
-	VBROADCASTSS vecdata<>+896(SB), Z7
+	VBROADCASTSS vecdata<>+992(SB), Z7
 	VMULPS       Z7, Z4, Z4
-	VBROADCASTSS vecdata<>+1504(SB), Z7
+	VBROADCASTSS vecdata<>+1600(SB), Z7
 	VPSRLD       $0x01, Z4, Z9
 	VPSUBD       Z9, Z7, Z7
-	VBROADCASTSS vecdata<>+832(SB), Z9
+	VBROADCASTSS vecdata<>+928(SB), Z9
 	VMULPS       Z9, Z4, Z9
-	VBROADCASTSS vecdata<>+864(SB), Z10
+	VBROADCASTSS vecdata<>+960(SB), Z10
 	VMULPS       Z7, Z9, Z11
 	VMULPS       Z7, Z11, Z11
 	VSUBPS       Z11, Z10, Z10
 	VMULPS       Z10, Z7, Z7
-	VBROADCASTSS vecdata<>+864(SB), Z10
+	VBROADCASTSS vecdata<>+960(SB), Z10
 	VMULPS       Z7, Z9, Z9
 	VMULPS       Z7, Z9, Z9
 	VSUBPS       Z9, Z10, Z9
 	VMULPS       Z9, Z7, Z7
 	VMULPS       Z7, Z4, Z9
-	VBROADCASTSS vecdata<>+832(SB), Z10
+	VBROADCASTSS vecdata<>+928(SB), Z10
 	VMULPS       Z10, Z7, Z7
 	VMULPS       Z9, Z9, Z10
 	VSUBPS       Z10, Z4, Z4
@@ -6369,42 +6859,42 @@ loop1:
 	VADDPS       Z4, Z9, Z4
 	VPSRLD       $0x09, Z5, Z5
 	VPSLLD       $0x01, Z5, Z5
-	VBROADCASTSS vecdata<>+1408(SB), Z7
+	VBROADCASTSS vecdata<>+1504(SB), Z7
 	VORPS        Z7, Z5, Z5
-	VBROADCASTSS vecdata<>+1536(SB), Z7
+	VBROADCASTSS vecdata<>+1632(SB), Z7
 	VPADDD       Z7, Z5, Z7
 	VPSRLD       $0x16, Z7, Z7
 	VPSLLD       $0x16, Z7, Z9
 	VPSUBD       Z9, Z5, Z5
 	VCVTDQ2PS    Z5, Z5
-	VBROADCASTSS vecdata<>+960(SB), Z9
+	VBROADCASTSS vecdata<>+1056(SB), Z9
 	VMULPS       Z9, Z5, Z5
 	VMULPS       Z5, Z5, Z9
-	VBROADCASTSS vecdata<>+1120(SB), Z10
+	VBROADCASTSS vecdata<>+1216(SB), Z10
 	VMULPS       Z10, Z5, Z10
-	VBROADCASTSS vecdata<>+992(SB), Z11
+	VBROADCASTSS vecdata<>+1088(SB), Z11
 	VMOVUPS      Z11, Z11
 	VMULPS       Z9, Z11, Z11
-	VBROADCASTSS vecdata<>+1024(SB), Z12
+	VBROADCASTSS vecdata<>+1120(SB), Z12
 	VADDPS       Z12, Z11, Z11
 	VMULPS       Z9, Z11, Z11
-	VBROADCASTSS vecdata<>+1056(SB), Z12
+	VBROADCASTSS vecdata<>+1152(SB), Z12
 	VADDPS       Z12, Z11, Z11
 	VMULPS       Z9, Z11, Z11
-	VBROADCASTSS vecdata<>+1088(SB), Z12
+	VBROADCASTSS vecdata<>+1184(SB), Z12
 	VADDPS       Z12, Z11, Z11
 	VMULPS       Z11, Z5, Z5
 	VADDPS       Z5, Z10, Z5
-	VBROADCASTSS vecdata<>+1152(SB), Z10
+	VBROADCASTSS vecdata<>+1248(SB), Z10
 	VMOVUPS      Z10, Z10
 	VMULPS       Z9, Z10, Z10
-	VBROADCASTSS vecdata<>+1184(SB), Z11
+	VBROADCASTSS vecdata<>+1280(SB), Z11
 	VADDPS       Z11, Z10, Z10
 	VMULPS       Z9, Z10, Z10
-	VBROADCASTSS vecdata<>+1216(SB), Z11
+	VBROADCASTSS vecdata<>+1312(SB), Z11
 	VADDPS       Z11, Z10, Z10
 	VMULPS       Z9, Z10, Z10
-	VBROADCASTSS vecdata<>+1248(SB), Z11
+	VBROADCASTSS vecdata<>+1344(SB), Z11
 	VADDPS       Z11, Z10, Z10
 	VMULPS       Z10, Z9, Z9
 	VBROADCASTSS vecdata<>+32(SB), Z10
@@ -6417,7 +6907,7 @@ loop1:
 	VXORPS       Z11, Z9, Z9
 	VXORPS       Z10, Z9, Z9
 	VPSLLD       $0x1e, Z7, Z7
-	VBROADCASTSS vecdata<>+1568(SB), Z10
+	VBROADCASTSS vecdata<>+1664(SB), Z10
 	VANDPS       Z10, Z7, Z7
 	VXORPS       Z7, Z5, Z5
 	VXORPS       Z7, Z9, Z7
@@ -6628,5 +7118,490 @@ loop1:
 	LEAQ       (AX)(DX*8), AX
 	DECQ       SI
 	JNZ        loop1
+	VZEROUPPER
+	RET
+
+// func vecMixtureAVX512(loss []float32, dp []float32, p []float32, q []float32, low []float32, high []float32, components int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·vecMixtureAVX512(SB), NOSPLIT, $0-152
+	VBROADCASTSS vecdata<>+224(SB), Z0
+	VBROADCASTSS vecdata<>+192(SB), Z1
+	VBROADCASTSS vecdata<>+288(SB), Z2
+	VBROADCASTSS vecdata<>+32(SB), Z3
+	VBROADCASTSS vecdata<>+320(SB), Z4
+	VBROADCASTSS vecdata<>+352(SB), Z5
+	VBROADCASTSS vecdata<>+384(SB), Z6
+	VBROADCASTSS vecdata<>+416(SB), Z7
+	VBROADCASTSS vecdata<>+448(SB), Z8
+	VBROADCASTSS vecdata<>+480(SB), Z9
+	VBROADCASTSS vecdata<>+512(SB), Z10
+	MOVQ         q_len+80(FP), AX
+	XORQ         CX, CX
+
+loop1:
+	LEAQ         16(CX), DX
+	CMPQ         DX, AX
+	JGT          done2
+	VBROADCASTSS vecdata<>+64(SB), Z11
+	VXORPS       Z12, Z12, Z12
+	VBROADCASTSS vecdata<>+64(SB), Z13
+	MOVQ         components+144(FP), DX
+	LEAQ         (AX)(AX*1), BX
+	ADDQ         BX, BX
+	MOVQ         p_base+48(FP), SI
+	MOVQ         BX, DI
+	IMULQ        DX, DI
+	LEAQ         (SI)(DI*1), R8
+	LEAQ         (R8)(DI*1), DI
+	MOVQ         dp_base+24(FP), R9
+	MOVQ         BX, R10
+	IMULQ        DX, R10
+	LEAQ         (R9)(R10*1), R11
+	LEAQ         (R11)(R10*1), R10
+
+component3:
+	VMOVUPS (SI)(CX*4), Z14
+	VMAXPS  Z14, Z11, Z11
+	ADDQ    BX, SI
+	ADDQ    BX, R8
+	ADDQ    BX, DI
+	ADDQ    BX, R9
+	ADDQ    BX, R11
+	ADDQ    BX, R10
+	DECQ    DX
+	JNZ     component3
+	MOVQ    components+144(FP), DX
+	LEAQ    (AX)(AX*1), BX
+	ADDQ    BX, BX
+	MOVQ    p_base+48(FP), SI
+	MOVQ    BX, DI
+	IMULQ   DX, DI
+	LEAQ    (SI)(DI*1), R8
+	LEAQ    (R8)(DI*1), DI
+	MOVQ    dp_base+24(FP), R9
+	MOVQ    BX, R10
+	IMULQ   DX, R10
+	LEAQ    (R9)(R10*1), R11
+	LEAQ    (R11)(R10*1), R10
+
+component4:
+	VMOVUPS      (SI)(CX*4), Z14
+	VSUBPS       Z11, Z14, Z14
+	VXORPS       Z18, Z18, Z18
+	VSUBPS       Z14, Z18, Z14
+	VMINPS       Z14, Z0, Z14
+	VMAXPS       Z14, Z1, Z14
+	VMULPS       Z2, Z14, Z18
+	VRNDSCALEPS  $0x08, Z18, Z18
+	VFNMSUB231PS Z4, Z18, Z14
+	VFNMADD231PS Z5, Z18, Z14
+	VMOVUPS      Z10, Z19
+	VFMADD213PS  Z9, Z14, Z19
+	VFMADD213PS  Z8, Z14, Z19
+	VFMADD213PS  Z7, Z14, Z19
+	VFMADD213PS  Z6, Z14, Z19
+	VFMADD213PS  Z3, Z14, Z19
+	VFMADD213PS  Z3, Z14, Z19
+	VSCALEFPS    Z18, Z19, Z19
+	VADDPS       Z19, Z12, Z12
+	VBROADCASTSS vecdata<>+608(SB), Z14
+	VMOVUPS      (DI)(CX*4), Z18
+	VMAXPS       Z18, Z14, Z14
+	VMINPS       Z14, Z0, Z14
+	VMAXPS       Z14, Z1, Z14
+	VMULPS       Z2, Z14, Z18
+	VRNDSCALEPS  $0x08, Z18, Z18
+	VFNMSUB231PS Z4, Z18, Z14
+	VFNMADD231PS Z5, Z18, Z14
+	VMOVUPS      Z10, Z19
+	VFMADD213PS  Z9, Z14, Z19
+	VFMADD213PS  Z8, Z14, Z19
+	VFMADD213PS  Z7, Z14, Z19
+	VFMADD213PS  Z6, Z14, Z19
+	VFMADD213PS  Z3, Z14, Z19
+	VFMADD213PS  Z3, Z14, Z19
+	VSCALEFPS    Z18, Z19, Z19
+	MOVQ         q_base+72(FP), R12
+	VMOVUPS      (R12)(CX*4), Z14
+	VMOVUPS      (R8)(CX*4), Z18
+	VSUBPS       Z18, Z14, Z14
+	VBROADCASTSS vecdata<>+544(SB), Z18
+	VADDPS       Z18, Z14, Z18
+	VMULPS       Z19, Z18, Z18
+	VBROADCASTSS vecdata<>+544(SB), Z20
+	VSUBPS       Z20, Z14, Z14
+	VMULPS       Z19, Z14, Z14
+	MOVQ         low_base+96(FP), R12
+	VMOVUPS      (R12)(CX*4), Z20
+	MOVQ         high_base+120(FP), R12
+	VMOVUPS      (R12)(CX*4), Z21
+	VBROADCASTSS vecdata<>+1696(SB), Z22
+	VANDPS       Z22, Z18, Z22
+	VMINPS       Z22, Z0, Z22
+	VMAXPS       Z22, Z1, Z22
+	VMULPS       Z2, Z22, Z23
+	VRNDSCALEPS  $0x08, Z23, Z23
+	VFNMSUB231PS Z4, Z23, Z22
+	VFNMADD231PS Z5, Z23, Z22
+	VMOVUPS      Z10, Z24
+	VFMADD213PS  Z9, Z22, Z24
+	VFMADD213PS  Z8, Z22, Z24
+	VFMADD213PS  Z7, Z22, Z24
+	VFMADD213PS  Z6, Z22, Z24
+	VFMADD213PS  Z3, Z22, Z24
+	VFMADD213PS  Z3, Z22, Z24
+	VSCALEFPS    Z23, Z24, Z24
+	VBROADCASTSS vecdata<>+1696(SB), Z22
+	VANDPS       Z22, Z14, Z22
+	VMINPS       Z22, Z0, Z22
+	VMAXPS       Z22, Z1, Z22
+	VMULPS       Z2, Z22, Z23
+	VRNDSCALEPS  $0x08, Z23, Z23
+	VFNMSUB231PS Z4, Z23, Z22
+	VFNMADD231PS Z5, Z23, Z22
+	VMOVUPS      Z10, Z25
+	VFMADD213PS  Z9, Z22, Z25
+	VFMADD213PS  Z8, Z22, Z25
+	VFMADD213PS  Z7, Z22, Z25
+	VFMADD213PS  Z6, Z22, Z25
+	VFMADD213PS  Z3, Z22, Z25
+	VFMADD213PS  Z3, Z22, Z25
+	VSCALEFPS    Z23, Z25, Z25
+	VADDPS       Z3, Z24, Z22
+	VDIVPS       Z22, Z3, Z22
+	VMULPS       Z22, Z24, Z23
+	VPMOVD2M     Z18, K1
+	VBLENDMPS    Z22, Z23, K1, Z15
+	VMULPS       Z21, Z15, Z22
+	VADDPS       Z3, Z25, Z23
+	VDIVPS       Z23, Z3, Z23
+	VMULPS       Z23, Z25, Z26
+	VPMOVD2M     Z14, K1
+	VBLENDMPS    Z26, Z23, K1, Z16
+	VMULPS       Z20, Z16, Z23
+	VSUBPS       Z22, Z23, Z26
+	VMULPS       Z19, Z26, Z26
+	VMOVUPS      Z26, (R11)(CX*4)
+	VMULPS       Z23, Z14, Z23
+	VFNMADD231PS Z18, Z22, Z23
+	VMOVUPS      Z23, (R10)(CX*4)
+	VXORPS       Z22, Z22, Z22
+	VMINPS       Z22, Z18, Z18
+	VMULPS       Z21, Z18, Z18
+	VXORPS       Z22, Z22, Z22
+	VSUBPS       Z14, Z22, Z14
+	VXORPS       Z22, Z22, Z22
+	VMINPS       Z22, Z14, Z14
+	VFMADD231PS  Z14, Z20, Z18
+	VMOVUPS      Z3, Z14
+	VMOVUPS      Z3, Z22
+	VFMADD231PS  Z24, Z21, Z14
+	VFMADD231PS  Z25, Z20, Z22
+	VMULPS       Z22, Z14, Z14
+	VMULPS       Z21, Z20, Z20
+	VBROADCASTSS vecdata<>+576(SB), Z21
+	VMULPS       Z21, Z19, Z19
+	VMINPS       Z0, Z19, Z21
+	VMULPS       Z2, Z21, Z22
+	VRNDSCALEPS  $0x08, Z22, Z22
+	VSCALEFPS    Z22, Z3, Z23
+	VXORPS       Z24, Z24, Z24
+	VSUBPS       Z21, Z24, Z21
+	VFNMADD231PS Z4, Z22, Z21
+	VFNMADD231PS Z5, Z22, Z21
+	VMOVUPS      Z10, Z22
+	VFMADD213PS  Z9, Z21, Z22
+	VFMADD213PS  Z8, Z21, Z22
+	VFMADD213PS  Z7, Z21, Z22
+	VFMADD213PS  Z6, Z21, Z22
+	VFMADD213PS  Z3, Z21, Z22
+	VMULPS       Z21, Z22, Z21
+	VSUBPS       Z23, Z3, Z22
+	VFNMADD231PS Z21, Z23, Z22
+	VMOVUPS      Z23, Z24
+	VFMADD231PS  Z21, Z23, Z24
+	VSUBPS       Z20, Z3, Z21
+	VFMADD231PS  Z20, Z22, Z21
+	VMOVUPS      (R10)(CX*4), Z22
+	VMULPS       Z24, Z20, Z20
+	VDIVPS       Z21, Z20, Z20
+	VFNMADD231PS Z20, Z19, Z22
+	VMOVUPS      (DI)(CX*4), Z19
+	VBROADCASTSS vecdata<>+608(SB), Z20
+	VSUBPS       Z20, Z19, Z19
+	VXORPS       Z20, Z20, Z20
+	VPMOVD2M     Z19, K1
+	VBLENDMPS    Z20, Z22, K1, Z17
+	VMOVUPS      Z17, (R10)(CX*4)
+	VDIVPS       Z14, Z21, Z14
+	VBROADCASTSS vecdata<>+1568(SB), Z19
+	VPSUBD       Z19, Z14, Z14
+	VPSRAD       $0x17, Z14, Z19
+	VCVTDQ2PS    Z19, Z19
+	VBROADCASTSS vecdata<>+1536(SB), Z20
+	VANDPS       Z20, Z14, Z14
+	VBROADCASTSS vecdata<>+1568(SB), Z20
+	VPADDD       Z20, Z14, Z14
+	VSUBPS       Z3, Z14, Z14
+	VMULPS       Z14, Z14, Z20
+	VBROADCASTSS vecdata<>+640(SB), Z21
+	VMOVUPS      Z21, Z21
+	VMULPS       Z14, Z21, Z21
+	VBROADCASTSS vecdata<>+672(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z14, Z21, Z21
+	VBROADCASTSS vecdata<>+704(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z14, Z21, Z21
+	VBROADCASTSS vecdata<>+736(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z14, Z21, Z21
+	VBROADCASTSS vecdata<>+768(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z14, Z21, Z21
+	VBROADCASTSS vecdata<>+800(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z14, Z21, Z21
+	VBROADCASTSS vecdata<>+832(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z14, Z21, Z21
+	VBROADCASTSS vecdata<>+864(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z14, Z21, Z21
+	VBROADCASTSS vecdata<>+896(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z14, Z21, Z21
+	VMULPS       Z20, Z21, Z21
+	VMULPS       Z5, Z19, Z22
+	VADDPS       Z22, Z21, Z21
+	VBROADCASTSS vecdata<>+928(SB), Z22
+	VMULPS       Z22, Z20, Z20
+	VSUBPS       Z20, Z21, Z20
+	VMULPS       Z4, Z19, Z19
+	VADDPS       Z20, Z14, Z14
+	VADDPS       Z14, Z19, Z14
+	VADDPS       Z14, Z18, Z14
+	VMOVUPS      (SI)(CX*4), Z18
+	VSUBPS       Z11, Z18, Z18
+	VADDPS       Z14, Z18, Z14
+	VMOVUPS      Z14, (R9)(CX*4)
+	VMAXPS       Z13, Z14, Z13
+	ADDQ         BX, SI
+	ADDQ         BX, R8
+	ADDQ         BX, DI
+	ADDQ         BX, R9
+	ADDQ         BX, R11
+	ADDQ         BX, R10
+	DECQ         DX
+	JNZ          component4
+	VXORPS       Z14, Z14, Z14
+	MOVQ         components+144(FP), DX
+	LEAQ         (AX)(AX*1), BX
+	ADDQ         BX, BX
+	MOVQ         p_base+48(FP), SI
+	MOVQ         BX, DI
+	IMULQ        DX, DI
+	LEAQ         (SI)(DI*1), R8
+	LEAQ         (R8)(DI*1), DI
+	MOVQ         dp_base+24(FP), R9
+	MOVQ         BX, R10
+	IMULQ        DX, R10
+	LEAQ         (R9)(R10*1), R11
+	LEAQ         (R11)(R10*1), R10
+
+component5:
+	VMOVUPS      (R9)(CX*4), Z18
+	VSUBPS       Z13, Z18, Z18
+	VXORPS       Z19, Z19, Z19
+	VSUBPS       Z18, Z19, Z18
+	VMINPS       Z18, Z0, Z18
+	VMAXPS       Z18, Z1, Z18
+	VMULPS       Z2, Z18, Z19
+	VRNDSCALEPS  $0x08, Z19, Z19
+	VFNMSUB231PS Z4, Z19, Z18
+	VFNMADD231PS Z5, Z19, Z18
+	VMOVUPS      Z10, Z20
+	VFMADD213PS  Z9, Z18, Z20
+	VFMADD213PS  Z8, Z18, Z20
+	VFMADD213PS  Z7, Z18, Z20
+	VFMADD213PS  Z6, Z18, Z20
+	VFMADD213PS  Z3, Z18, Z20
+	VFMADD213PS  Z3, Z18, Z20
+	VSCALEFPS    Z19, Z20, Z20
+	VMOVUPS      Z20, (R9)(CX*4)
+	VADDPS       Z20, Z14, Z14
+	ADDQ         BX, SI
+	ADDQ         BX, R8
+	ADDQ         BX, DI
+	ADDQ         BX, R9
+	ADDQ         BX, R11
+	ADDQ         BX, R10
+	DECQ         DX
+	JNZ          component5
+	VBROADCASTSS vecdata<>+1568(SB), Z18
+	VPSUBD       Z18, Z12, Z18
+	VPSRAD       $0x17, Z18, Z19
+	VCVTDQ2PS    Z19, Z19
+	VBROADCASTSS vecdata<>+1536(SB), Z20
+	VANDPS       Z20, Z18, Z18
+	VBROADCASTSS vecdata<>+1568(SB), Z20
+	VPADDD       Z20, Z18, Z18
+	VSUBPS       Z3, Z18, Z18
+	VMULPS       Z18, Z18, Z20
+	VBROADCASTSS vecdata<>+640(SB), Z21
+	VMOVUPS      Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+672(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+704(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+736(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+768(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+800(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+832(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+864(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+896(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VMULPS       Z20, Z21, Z21
+	VMULPS       Z5, Z19, Z22
+	VADDPS       Z22, Z21, Z21
+	VBROADCASTSS vecdata<>+928(SB), Z22
+	VMULPS       Z22, Z20, Z20
+	VSUBPS       Z20, Z21, Z20
+	VMULPS       Z4, Z19, Z19
+	VADDPS       Z20, Z18, Z18
+	VADDPS       Z18, Z19, Z18
+	VSUBPS       Z13, Z18, Z13
+	VBROADCASTSS vecdata<>+1568(SB), Z18
+	VPSUBD       Z18, Z14, Z18
+	VPSRAD       $0x17, Z18, Z19
+	VCVTDQ2PS    Z19, Z19
+	VBROADCASTSS vecdata<>+1536(SB), Z20
+	VANDPS       Z20, Z18, Z18
+	VBROADCASTSS vecdata<>+1568(SB), Z20
+	VPADDD       Z20, Z18, Z18
+	VSUBPS       Z3, Z18, Z18
+	VMULPS       Z18, Z18, Z20
+	VBROADCASTSS vecdata<>+640(SB), Z21
+	VMOVUPS      Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+672(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+704(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+736(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+768(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+800(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+832(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+864(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VBROADCASTSS vecdata<>+896(SB), Z22
+	VADDPS       Z22, Z21, Z21
+	VMULPS       Z18, Z21, Z21
+	VMULPS       Z20, Z21, Z21
+	VMULPS       Z5, Z19, Z22
+	VADDPS       Z22, Z21, Z21
+	VBROADCASTSS vecdata<>+928(SB), Z22
+	VMULPS       Z22, Z20, Z20
+	VSUBPS       Z20, Z21, Z20
+	VMULPS       Z4, Z19, Z19
+	VADDPS       Z20, Z18, Z18
+	VADDPS       Z18, Z19, Z18
+	VSUBPS       Z18, Z13, Z13
+	VDIVPS       Z14, Z3, Z14
+	VDIVPS       Z12, Z3, Z12
+	MOVQ         components+144(FP), DX
+	LEAQ         (AX)(AX*1), BX
+	ADDQ         BX, BX
+	MOVQ         p_base+48(FP), SI
+	MOVQ         BX, DI
+	IMULQ        DX, DI
+	LEAQ         (SI)(DI*1), R8
+	LEAQ         (R8)(DI*1), DI
+	MOVQ         dp_base+24(FP), R9
+	MOVQ         BX, R10
+	IMULQ        DX, R10
+	LEAQ         (R9)(R10*1), R11
+	LEAQ         (R11)(R10*1), R10
+
+component6:
+	VXORPS       Z18, Z18, Z18
+	VMOVUPS      (SI)(CX*4), Z19
+	VFMADD231PS  Z18, Z19, Z13
+	VXORPS       Z18, Z18, Z18
+	VMOVUPS      (R8)(CX*4), Z19
+	VFMADD231PS  Z18, Z19, Z13
+	VXORPS       Z18, Z18, Z18
+	VMOVUPS      (DI)(CX*4), Z19
+	VFMADD231PS  Z18, Z19, Z13
+	VMOVUPS      (R9)(CX*4), Z18
+	VMULPS       Z14, Z18, Z18
+	VMOVUPS      (SI)(CX*4), Z19
+	VSUBPS       Z11, Z19, Z19
+	VXORPS       Z20, Z20, Z20
+	VSUBPS       Z19, Z20, Z19
+	VMINPS       Z19, Z0, Z19
+	VMAXPS       Z19, Z1, Z19
+	VMULPS       Z2, Z19, Z20
+	VRNDSCALEPS  $0x08, Z20, Z20
+	VFNMSUB231PS Z4, Z20, Z19
+	VFNMADD231PS Z5, Z20, Z19
+	VMOVUPS      Z10, Z21
+	VFMADD213PS  Z9, Z19, Z21
+	VFMADD213PS  Z8, Z19, Z21
+	VFMADD213PS  Z7, Z19, Z21
+	VFMADD213PS  Z6, Z19, Z21
+	VFMADD213PS  Z3, Z19, Z21
+	VFMADD213PS  Z3, Z19, Z21
+	VSCALEFPS    Z20, Z21, Z21
+	VMULPS       Z12, Z21, Z19
+	VSUBPS       Z18, Z19, Z19
+	VMOVUPS      Z19, (R9)(CX*4)
+	VXORPS       Z19, Z19, Z19
+	VSUBPS       Z18, Z19, Z18
+	VMOVUPS      (R11)(CX*4), Z19
+	VMULPS       Z18, Z19, Z19
+	VMOVUPS      Z19, (R11)(CX*4)
+	VMOVUPS      (R10)(CX*4), Z19
+	VMULPS       Z18, Z19, Z18
+	VMOVUPS      Z18, (R10)(CX*4)
+	ADDQ         BX, SI
+	ADDQ         BX, R8
+	ADDQ         BX, DI
+	ADDQ         BX, R9
+	ADDQ         BX, R11
+	ADDQ         BX, R10
+	DECQ         DX
+	JNZ          component6
+	MOVQ         loss_base+0(FP), DX
+	VMOVUPS      Z13, (DX)(CX*4)
+	ADDQ         $0x00000010, CX
+	JMP          loop1
+
+done2:
 	VZEROUPPER
 	RET

@@ -144,6 +144,11 @@ func vecAddRowsAVX2(dst []float32, ds int, x []float32, xs int, c int, pixels in
 //go:noescape
 func vecTransposeAVX2(dst []float32, ld int, src []float32, ls int, blocks int)
 
+// vecMixtureAVX2 is -log of what mixtures of logistics have on the levels of q, and its slopes, for a multiple of 16 values.
+//
+//go:noescape
+func vecMixtureAVX2(loss []float32, dp []float32, p []float32, q []float32, low []float32, high []float32, components int)
+
 // vecAddAVX512 is dst = a + b.
 //
 //go:noescape
@@ -283,3 +288,8 @@ func vecAddRowsAVX512(dst []float32, ds int, x []float32, xs int, c int, pixels 
 //
 //go:noescape
 func vecTransposeAVX512(dst []float32, ld int, src []float32, ls int, blocks int)
+
+// vecMixtureAVX512 is -log of what mixtures of logistics have on the levels of q, and its slopes, for a multiple of 16 values.
+//
+//go:noescape
+func vecMixtureAVX512(loss []float32, dp []float32, p []float32, q []float32, low []float32, high []float32, components int)

@@ -54,6 +54,7 @@ var vecGeneric = vecKernels{
 	},
 	softmax:     genericSoftmax,
 	softmaxGrad: genericSoftmaxGrad,
+	mixture:     genericMixture,
 	adamW: func(p, grad, m, v []float32, clip, b1, c1, b2, c2, root, eps, step, decay float32) {
 		for i, g := range grad {
 			p[i] = adam(p[i], g*clip, &m[i], &v[i], b1, c1, b2, c2, root, eps, step, decay)

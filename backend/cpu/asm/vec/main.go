@@ -38,6 +38,7 @@ func main() {
 		e.normals()
 		e.copyRows()
 		e.transpose()
+		e.mixture()
 	}
 	os.Exit(build.Main(flags.Config(), ctx))
 }

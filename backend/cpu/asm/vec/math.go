@@ -32,6 +32,9 @@ var floats = []struct {
 	{"exp4", 0.0416683907835},
 	{"exp5", 0.00836874510894},
 	{"exp6", 0.00138145401768},
+	{"halflevel", 1.0 / 255},
+	{"level", 2.0 / 255},
+	{"minlogscale", -7},
 }
 
 // exp clamps its argument so that its result is a normal number.

@@ -55,6 +55,7 @@ var normalInts = []struct {
 	{"rsqrt", 0x5f3759df},
 	{"eighth", 1 << 21},
 	{"sign", 1 << 31},
+	{"magnitude", 1<<31 - 1},
 }
 
 // A vector computes w blocks of 4 normals at once. Lane 4j+i has block i w/4 + j,
