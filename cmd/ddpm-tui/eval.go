@@ -27,6 +27,7 @@ import (
 // evalFlags are the flags of eval.
 type evalFlags struct {
 	metrics, checkpoint, data, features string
+	shard, output                       string
 	n, batch, steps, held, bits         int
 	on                                  compute
 	sampler, spacing, variance          string
@@ -61,7 +62,8 @@ pytorch-fid.`,
 		Example: `  ddpm-tui eval runs/avatars32
   ddpm-tui eval runs/avatars32 --metrics swd,frechet -n 1024 --sampler dpmpp_2m --sampling-steps 20
   ddpm-tui eval runs/avatars32 --metrics loss,bits --data other-avatars.zip
-  ddpm-tui eval runs/avatars32 --metrics frechet --features inception.safetensors`,
+  ddpm-tui eval runs/avatars32 --metrics frechet --features inception.safetensors
+  ddpm-tui eval runs/avatars32 -n 50000 --shard 3/64   # an array job's third part; then ddpm-tui merge eval-*-of-64.safetensors`,
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.metrics, "metrics", "all", "all, or some of "+strings.Join(metrics.Names(), ","))
@@ -80,6 +82,8 @@ pytorch-fid.`,
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of noise, samples and lots")
 	fl.BoolVar(&f.raw, "raw-weights", false, "the weights themselves instead of their average (EMA)")
 	fl.BoolVar(&f.restart, "restart", false, "forget what earlier evaluations of this run kept")
+	fl.StringVar(&f.shard, "shard", "", "do only a part of the work, such as 3/64, and write it into a file; ddpm-tui merge puts the parts together")
+	fl.StringVarP(&f.output, "output", "o", "eval"+partEnding, "what such a file is called, but for the part's number")
 	fl.BoolVar(&f.json, "json", false, "one JSON object a line")
 	f.on.flags(fl)
 	f.ranks.flags(fl)
@@ -98,6 +102,8 @@ func (f *evalFlags) check() error {
 		return fmt.Errorf("--batch %d: want at least 1", f.batch)
 	case f.steps < 0:
 		return fmt.Errorf("--sampling-steps %d: want at least 1", f.steps)
+	case f.shard != "" && f.restart:
+		return errors.New("--restart and --shard exclude each other: the other parts may be at work in the run's folder")
 	case f.held < 2:
 		return fmt.Errorf("--held %d: want at least 2", f.held)
 	case f.bits < metrics.Buckets || f.bits%metrics.Buckets != 0:
@@ -158,7 +164,8 @@ func (f *evalFlags) eval(c *cobra.Command, path string) error {
 	if err := f.images(c, cfg, m, &o); err != nil {
 		return err
 	}
-	if err := f.ranks.same(map[string]any{"metrics": names, "weights": sumOf(m.Weights), "samples": o.Samples, "sampler": o.Sampler, "sampling": o.Sampling, "seed": o.Seed}); err != nil {
+	facts := map[string]any{"metrics": names, "weights": sumOf(m.Weights), "samples": o.Samples, "sampler": o.Sampler, "sampling": o.Sampling, "seed": o.Seed}
+	if err := f.ranks.same(facts); err != nil {
 		return err
 	}
 	on := f.ranks.compute(f.on)
@@ -189,6 +196,13 @@ func (f *evalFlags) eval(c *cobra.Command, path string) error {
 		o.OnResult = func(run.Eval) error { return nil }
 		return metrics.Evaluate(c.Context(), b, m, &metrics.Work{Comm: f.ranks}, o)
 	}
+	var p evalPart
+	if f.shard != "" {
+		if p, err = f.part(c, path, facts); err != nil {
+			return err
+		}
+		w.Part = metrics.Part{K: p.Index - 1, N: p.Count}
+	}
 	if !f.json {
 		fmt.Fprintf(c.OutOrStdout(), "evaluating %s (step %d), %d training images, %s\n", m.Path, m.Step, o.Training.N, heldCount(o))
 	}
@@ -196,7 +210,10 @@ func (f *evalFlags) eval(c *cobra.Command, path string) error {
 	if errors.Is(err, context.Canceled) {
 		return errors.New("stopped: what was done is kept, the same command goes on from there")
 	}
-	return err
+	if err != nil || f.shard == "" {
+		return err
+	}
+	return p.write(c, w, f)
 }
 
 // evalDir is the folder of a run where evaluations keep their work.

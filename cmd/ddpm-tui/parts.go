@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,8 +18,8 @@ import (
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
-	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
+	"github.com/ddpm-tui/ddpm-tui/nn/durable"
 	"github.com/ddpm-tui/ddpm-tui/nn/safetensors"
 )
 
@@ -30,39 +32,42 @@ const (
 	partEnding = ".safetensors"
 )
 
-// A part is the images begin to end of the n of a job, made by one rank, or by one process of an array of count.
+// A part is the images begin to end of the n of a job, made by one process of an array job, or all of them.
 type part struct {
 	begin, end, n int
-	index, count  int    // from 1; 0: not of an array
 	job           string // names all that the images depend on
 }
 
-// part is what this process makes. A part of an array goes into a file that is named after it.
+// part is what this process, or all ranks together, make. A part of an array job goes into a file that is named after it.
 func (f *sampleFlags) part() (part, error) {
-	p := part{n: f.n}
 	if f.shard == "" {
-		p.begin, p.end = dist.Share(f.n, f.ranks.Rank(), f.ranks.Size())
-		return p, nil
+		return part{end: f.n, n: f.n}, nil
 	}
-	var err error
-	if p.index, p.count, err = parseShard(f.shard); err != nil {
-		return p, err
-	}
+	index, count, err := f.ranks.parseShard(f.shard)
 	switch {
-	case f.ranks.Size() > 1:
-		return p, errors.New("--shard is for processes that know nothing of each other: leave it out under mpirun and srun")
-	case p.count > f.n:
-		return p, fmt.Errorf("--shard %s: there are only %d images", f.shard, f.n)
+	case err != nil:
+		return part{}, err
+	case count > f.n:
+		return part{}, fmt.Errorf("--shard %s: there are only %d images", f.shard, f.n)
 	case f.gif != "":
-		return p, errors.New("--gif and --shard exclude each other")
+		return part{}, errors.New("--gif and --shard exclude each other")
 	}
-	p.begin, p.end = dist.Share(f.n, p.index-1, p.count)
-	f.output = strings.TrimSuffix(f.output, filepath.Ext(f.output)) + fmt.Sprintf("-%0*d-of-%d%s", len(strconv.Itoa(p.count)), p.index, p.count, partEnding)
+	p := part{n: f.n}
+	p.begin, p.end = dist.Share(f.n, index-1, count)
+	f.output = partPath(f.output, index, count)
 	return p, nil
 }
 
+// partPath is where a part goes of what all of an array job would write to path.
+func partPath(path string, index, count int) string {
+	return strings.TrimSuffix(path, filepath.Ext(path)) + fmt.Sprintf("-%0*d-of-%d%s", len(strconv.Itoa(count)), index, count, partEnding)
+}
+
 // parseShard reads 3/64.
-func parseShard(s string) (index, count int, err error) {
+func (r *ranks) parseShard(s string) (index, count int, err error) {
+	if r.Size() > 1 {
+		return 0, 0, errors.New("--shard is for processes that know nothing of each other: leave it out under mpirun and srun")
+	}
 	a, b, ok := strings.Cut(s, "/")
 	index, err1 := strconv.Atoi(a)
 	count, err2 := strconv.Atoi(b)
@@ -88,58 +93,25 @@ func jobOf(t *model.Trained, r model.Request) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:8]), err
 }
 
-// write writes this process's images x: [n,H,W,C], or at rank 0 those of all ranks, and says where they are.
-func (p part) write(comm dist.Comm, path string, x []float32, size, channels int) (string, error) {
-	pixels := make([]byte, len(x))
-	for i, v := range x {
-		pixels[i] = model.Byte(v)
-	}
-	pixels, err := gatherBytes(comm, pixels)
-	if err != nil || comm.Rank() != 0 {
-		return "", err
-	}
-	return path, p.save(path, pixels, size, channels)
-}
-
-// gatherMost is the most that each rank sends at once.
-const gatherMost = 16 << 20
-
-// gatherBytes is everybody's p, one behind the other, at rank 0. All ranks know how long the longest is: rank 0's, by dist.Share.
-func gatherBytes(comm dist.Comm, p []byte) ([]byte, error) {
-	if comm.Size() == 1 {
-		return p, nil
-	}
-	longest := len(p)
-	if err := dist.Tell(comm, &longest); err != nil {
-		return nil, err
-	}
-	each := make([][]byte, comm.Size())
-	most := max(1, gatherMost/comm.Size())
-	for at := 0; at < longest; at += most {
-		list, err := comm.Gather(p[min(at, len(p)):min(at+most, len(p))])
-		if err != nil {
-			return nil, err
-		}
-		for r, q := range list {
-			each[r] = append(each[r], q...)
-		}
-	}
-	return slices.Concat(each...), nil
-}
-
-// save writes images as a grid, or as they are.
-func (p part) save(path string, pixels []byte, size, channels int) error {
-	n := len(pixels) / (size * size * channels)
+// write writes images to path: each is called once and writes them, [H,W,C] bytes, one behind the other. With the ending of parts they go
+// to the disk as they come.
+func (p part) write(path string, size, channels int, each func(w io.Writer) error) error {
+	n := p.end - p.begin
 	if filepath.Ext(path) == partEnding {
-		data, err := safetensors.Encode([]safetensors.Tensor{{Name: partTensor, DType: "U8", Shape: []int{n, size, size, channels}, Data: pixels}},
-			map[string]string{partJob: p.job, partBegin: strconv.Itoa(p.begin), partOf: strconv.Itoa(p.n)})
-		if err != nil {
-			return err
-		}
-		return run.WriteFile(path, data, 0o644)
+		return durable.File(path, 0o644, func(w io.Writer) error {
+			head := []safetensors.Tensor{{Name: partTensor, DType: "U8", Shape: []int{n, size, size, channels}}}
+			if err := safetensors.WriteHead(w, head, map[string]string{partJob: p.job, partBegin: strconv.Itoa(p.begin), partOf: strconv.Itoa(p.n)}); err != nil {
+				return err
+			}
+			return each(w)
+		})
 	}
-	x := make([]float32, len(pixels))
-	for i, v := range pixels {
+	var pixels bytes.Buffer
+	if err := each(&pixels); err != nil {
+		return err
+	}
+	x := make([]float32, pixels.Len())
+	for i, v := range pixels.Bytes() {
 		x[i] = float32(v)/127.5 - 1
 	}
 	return train.WritePNG(path, model.Grid(x, n, size, channels, model.Columns(n)))
@@ -147,14 +119,25 @@ func (p part) save(path string, pixels []byte, size, channels int) error {
 
 func newMerge() *cobra.Command {
 	c := &cobra.Command{
-		Use: "merge PART...", Short: "Put the parts of an array job's images together", Args: args(1, 1<<20),
-		Long: `Put the parts that ddpm-tui sample --shard made together: the images that one process would have made, in one file. Parts that are
+		Use: "merge PART...", Short: "Put the parts of an array job together", Args: args(1, 1<<20),
+		Long: `Put the parts that ddpm-tui sample --shard made together: the images that one process would have made, in one file. Or those of eval
+--shard: their work goes into the run's folder, and the numbers that one process would have found are printed and noted. Parts that are
 missing, twice there, or of another job are named, and nothing is written.`,
 		Example: `  ddpm-tui merge faces-*-of-64.safetensors -o faces.png
-  ddpm-tui merge faces-*-of-64.safetensors -o faces.safetensors   # the images themselves`,
+  ddpm-tui merge faces-*-of-64.safetensors -o faces.safetensors   # the images themselves
+  ddpm-tui merge eval-*-of-64.safetensors                         # says how good the model is`,
 	}
-	output := c.Flags().StringP("output", "o", "grid.png", "where the images go: a grid, or with the ending .safetensors all of them as bytes [n,H,W,C]")
+	output := c.Flags().StringP("output", "o", "grid.png", "where the images go: a grid, or with the ending .safetensors all of them as bytes [n,H,W,C]; of eval, the run")
 	c.RunE = func(c *cobra.Command, files []string) error {
+		if list, err := evalParts(files); err != nil || list != nil {
+			if err != nil {
+				return err
+			}
+			if c.Flags().Changed("output") {
+				list[0].Run = *output
+			}
+			return mergeEval(c, list)
+		}
 		n, err := merge(*output, files)
 		if err == nil {
 			fmt.Fprintf(c.OutOrStdout(), "%d images of %d parts: %s\n", n, len(files), *output)
@@ -164,38 +147,26 @@ missing, twice there, or of another job are named, and nothing is written.`,
 	return c
 }
 
-// merge writes the images of all parts, and returns how many there are.
+// merge writes the images of all parts, and returns how many there are. It holds the images of one part at a time.
 func merge(output string, files []string) (int, error) {
 	type piece struct {
 		part
-		path   string
-		pixels []byte
+		path string
 	}
 	var list []piece
 	var shape []int
 	for _, path := range files {
-		f, err := safetensors.ReadFile(path)
+		p, t, err := readPart(path)
 		if err != nil {
 			return 0, err
 		}
-		t, err := f.Tensor(partTensor)
-		if err != nil {
-			return 0, err
-		}
-		begin, err1 := strconv.Atoi(f.Metadata[partBegin])
-		n, err2 := strconv.Atoi(f.Metadata[partOf])
-		if err1 != nil || err2 != nil || t.DType != "U8" || len(t.Shape) != 4 || t.Shape[1] != t.Shape[2] || (t.Shape[3] != 1 && t.Shape[3] != 3) {
-			return 0, fmt.Errorf("%s is no part of a job: want a file that ddpm-tui sample --shard wrote", path)
-		}
-		list = append(list, piece{part{begin: begin, end: begin + t.Shape[0], n: n, job: f.Metadata[partJob]}, path, t.Data})
-		first := list[0]
-		if p := list[len(list)-1]; p.job != first.job || p.n != first.n || shape != nil && !slices.Equal(shape, t.Shape[1:]) {
+		list = append(list, piece{p, path})
+		if first := list[0]; p.job != first.job || p.n != first.n || shape != nil && !slices.Equal(shape, t.Shape[1:]) {
 			return 0, fmt.Errorf("%s is of another job than %s: the weights, the seed or other arguments of sample differ", path, first.path)
 		}
 		shape = t.Shape[1:]
 	}
 	slices.SortStableFunc(list, func(a, b piece) int { return a.begin - b.begin })
-	var pixels []byte
 	at := 0
 	for _, p := range list {
 		switch {
@@ -204,10 +175,43 @@ func merge(output string, files []string) (int, error) {
 		case p.begin < at:
 			return 0, fmt.Errorf("images from %d on are there twice: leave %s out, or the part before it", p.begin, p.path)
 		}
-		pixels, at = append(pixels, p.pixels...), p.end
+		at = p.end
 	}
-	if n := list[0].n; at != n {
+	n := list[0].n
+	if at != n {
 		return 0, fmt.Errorf("images %d to %d of %d are missing: the last parts are not among the %d files", at, n-1, n, len(files))
 	}
-	return at, part{n: at, job: list[0].job}.save(output, pixels, shape[0], shape[2])
+	whole := part{end: n, n: n, job: list[0].job}
+	return n, whole.write(output, shape[0], shape[2], func(w io.Writer) error {
+		for _, p := range list {
+			again, t, err := readPart(p.path)
+			if err == nil && again != p.part {
+				err = fmt.Errorf("%s changed while it was read", p.path)
+			}
+			if err == nil {
+				_, err = w.Write(t.Data)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// readPart reads a part of a job's images.
+func readPart(path string) (p part, t *safetensors.Tensor, err error) {
+	f, err := safetensors.ReadFile(path)
+	if err != nil {
+		return p, nil, err
+	}
+	if t, err = f.Tensor(partTensor); err != nil {
+		return p, nil, err
+	}
+	begin, err1 := strconv.Atoi(f.Metadata[partBegin])
+	n, err2 := strconv.Atoi(f.Metadata[partOf])
+	if err1 != nil || err2 != nil || t.DType != "U8" || len(t.Shape) != 4 || t.Shape[1] != t.Shape[2] || (t.Shape[3] != 1 && t.Shape[3] != 3) {
+		return p, nil, fmt.Errorf("%s is no part of a job: want a file that ddpm-tui sample --shard or eval --shard wrote", path)
+	}
+	return part{begin: begin, end: begin + t.Shape[0], n: n, job: f.Metadata[partJob]}, t, nil
 }

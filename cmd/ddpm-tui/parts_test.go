@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
 
 // Parts that processes made which know nothing of each other are, put together, what one process makes.
@@ -65,6 +67,66 @@ func TestShardsMerge(t *testing.T) {
 	for _, shard := range []string{"0/3", "4/3", "x", "1", "1/8", "-1/2"} {
 		if r := invoke(t, dir, ask("--shard", shard)...); r.code != exitUsage || !strings.Contains(r.stderr, "--shard") {
 			t.Errorf("--shard %s: exit code %d, %s", shard, r.code, r.stderr)
+		}
+	}
+}
+
+// Parts of an evaluation that processes made which know nothing of each other are, put together, what one process finds.
+func TestEvalShards(t *testing.T) {
+	dir := t.TempDir()
+	must(t, dir, "train", pictures(), "--config", quick(), "--run", "r", "--steps", "2", "--threads", "1", "--json")
+	ask := func(run string, more ...string) []string {
+		return append([]string{"eval", run, "-n", "40", "--held", "20", "--bits-steps", "20", "--sampling-steps", "2", "--batch", "16", "--metrics", "loss,bits,swd,nearest", "--threads", "1", "--json"}, more...)
+	}
+	for _, other := range []string{"s", "empty"} {
+		if err := os.CopyFS(filepath.Join(dir, other), os.DirFS(filepath.Join(dir, "r"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := evals(t, must(t, dir, ask("r")...))
+	var files []string
+	for _, k := range []string{"1", "2", "3"} {
+		must(t, dir, ask("s", "--shard", k+"/3")...)
+		files = append(files, "eval-"+k+"-of-3.safetensors")
+	}
+	// The run that the parts go to has none of their work.
+	out := must(t, dir, "merge", "-o", "empty", files[2], files[0], files[1])
+	if !strings.Contains(out, "samples, ddim with 2 steps: 100% kept from before") {
+		t.Errorf("samples were made again:\n%s", out)
+	}
+	got := map[string]run.Eval{}
+	for _, e := range events(t, filepath.Join(dir, "empty")) {
+		if e.Eval != nil {
+			got[e.Eval.Metric] = *e.Eval
+		}
+	}
+	if len(want) != 5 || len(got) != len(want) {
+		t.Fatalf("%d results, one process has %d", len(got), len(want))
+	}
+	for name, w := range want {
+		if g := got[name]; g.Value != w.Value || g.Err != w.Err || g.N != w.N || !slices.Equal(g.Parts, w.Parts) {
+			t.Errorf("%s: %+v, one process finds %+v", name, g, w)
+		}
+	}
+
+	must(t, dir, append(ask("s", "--shard", "2/3", "-o", "other"), "--seed", "5")...)
+	for name, c := range map[string]struct {
+		files []string
+		want  string
+	}{
+		"missing":    {[]string{files[0], files[2]}, "part 2 of 3 is not among the 2 files"},
+		"last":       {files[:2], "part 3 of 3 is not among the 2 files"},
+		"twice":      {append(files, files[1]), "part 2 is there twice"},
+		"other seed": {[]string{files[0], "other-2-of-3.safetensors", files[2]}, "another job"},
+		"no run":     {append([]string{"-o", "none"}, files...), "none"},
+	} {
+		if r := invoke(t, dir, append([]string{"merge"}, c.files...)...); r.code != exitFail || !strings.Contains(r.stderr, c.want) {
+			t.Errorf("%s: exit code %d, it says %s, want %q", name, r.code, r.stderr, c.want)
+		}
+	}
+	for want, more := range map[string][]string{"--shard": {"--shard", "4/3"}, "--restart": {"--shard", "1/3", "--restart"}} {
+		if r := invoke(t, dir, ask("s", more...)...); r.code != exitUsage || !strings.Contains(r.stderr, want) {
+			t.Errorf("%v: exit code %d, %s", more, r.code, r.stderr)
 		}
 	}
 }

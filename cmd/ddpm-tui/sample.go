@@ -18,6 +18,7 @@ import (
 	"golang.org/x/image/draw"
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/tui"
@@ -113,7 +114,6 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 		return err
 	}
 	defer b.Close()
-	req.Begin, req.End = part.begin, part.end
 	part.job, err = jobOf(t, req)
 	if err != nil {
 		return err
@@ -121,7 +121,8 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 	if err := f.ranks.same(map[string]any{"job": part.job}); err != nil {
 		return err
 	}
-	fw, mem, err := t.Forward(b, min(f.batch, max(1, part.end-part.begin)))
+	_, most := dist.Share(part.end-part.begin, 0, f.ranks.Size()) // images of a rank
+	fw, mem, err := t.Forward(b, min(f.batch, max(1, most)))
 	if err != nil {
 		return err
 	}
@@ -195,7 +196,8 @@ func (j *sampling) every() int {
 func (j *sampling) run(ctx context.Context, show func(p progress, saved string) error) error {
 	f, size, ch := j.f, j.fw.Size, j.fw.In
 	per := size * size * ch
-	batches := (j.part.end - j.part.begin + j.fw.Batch - 1) / j.fw.Batch
+	round := j.fw.Batch * f.ranks.Size() // images that all ranks make at a time
+	steps := (j.images() + round - 1) / round * j.steps
 	start := time.Now()
 	var frames []*image.RGBA
 	var failed error
@@ -203,8 +205,8 @@ func (j *sampling) run(ctx context.Context, show func(p progress, saved string) 
 	defer cancel()
 	req := j.req
 	req.OnStep = func(done, i, t int, x, x0 []float32) {
-		p := progress{done: done, step: (done-j.part.begin)/j.fw.Batch*j.steps + i + 1, steps: batches * j.steps, t: ddpm.DisplayStep(t), x: x, x0: x0}
-		p.perS = float64(f.n) * float64(p.step) / float64(p.steps) / time.Since(start).Seconds()
+		p := progress{done: done, step: (done-j.part.begin)/round*j.steps + i + 1, steps: steps, t: ddpm.DisplayStep(t), x: x, x0: x0}
+		p.perS = float64(j.images()) * float64(p.step) / float64(p.steps) / time.Since(start).Seconds()
 		if f.gif != "" && done == 0 && ((i+1)%j.every() == 0 || i+1 == j.steps) {
 			frames = append(frames, model.Grid(x, len(x)/per, size, ch, model.Columns(len(x)/per)))
 		}
@@ -212,43 +214,72 @@ func (j *sampling) run(ctx context.Context, show func(p progress, saved string) 
 			cancel()
 		}
 	}
-	x, err := j.fw.Sample(ctx, j.t.Schedule, req)
-	if failed != nil { // err is only what that led to
-		return failed
+	// Round by round, so that nobody ever holds more images than those of a round.
+	each := func(w io.Writer) error {
+		for at := j.part.begin; at < j.part.end; at += round {
+			begin, end := dist.Share(min(round, j.part.end-at), f.ranks.Rank(), f.ranks.Size())
+			pixels := make([]byte, (end-begin)*per)
+			if begin < end {
+				req.Begin, req.End = at+begin, at+end
+				x, err := j.fw.Sample(ctx, j.t.Schedule, req)
+				if failed != nil { // err is only what that led to
+					return failed
+				}
+				if err != nil {
+					return err
+				}
+				for i, v := range x {
+					pixels[i] = model.Byte(v)
+				}
+			}
+			list, err := f.ranks.Gather(pixels)
+			if err != nil {
+				return err
+			}
+			for _, pixels := range list {
+				if _, err := w.Write(pixels); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
 	}
-	if err != nil {
+	if f.ranks.Rank() != 0 {
+		return each(io.Discard)
+	}
+	if err := j.part.write(f.output, size, ch, each); err != nil {
 		return err
 	}
-	saved, err := j.part.write(f.ranks, f.output, x, size, ch)
-	if err != nil || f.ranks.Rank() != 0 {
-		return err
-	}
+	saved := f.output
 	if f.gif != "" {
 		if err := writeGIF(f.gif, frames); err != nil {
 			return err
 		}
 		saved += ", " + f.gif
 	}
-	return show(progress{step: batches * j.steps, steps: batches * j.steps, perS: float64(f.n) / time.Since(start).Seconds()}, saved)
+	return show(progress{step: steps, steps: steps, perS: float64(j.images()) / time.Since(start).Seconds()}, saved)
 }
+
+// images is how many images this process, or all ranks together, make.
+func (j *sampling) images() int { return j.part.end - j.part.begin }
 
 // lines shows a job as plain or JSON lines.
 func (j *sampling) lines(w io.Writer) func(progress, string) error {
 	enc := json.NewEncoder(w)
 	var last time.Time
 	return func(p progress, saved string) error {
-		left := float64(j.f.n) / p.perS * (1 - float64(p.step)/float64(p.steps))
+		left := float64(j.images()) / p.perS * (1 - float64(p.step)/float64(p.steps))
 		switch {
 		case j.f.json && saved != "":
 			return enc.Encode(map[string]any{
-				"output": j.f.output, "gif": j.f.gif, "images": j.f.n, "sampler": j.f.sampler, "sampling_steps": j.steps, "seed": j.f.seed,
+				"output": j.f.output, "gif": j.f.gif, "images": j.images(), "sampler": j.f.sampler, "sampling_steps": j.steps, "seed": j.f.seed,
 				"checkpoint": j.t.Path, "step": j.t.Step, "raw_weights": j.f.raw, "images_per_s": p.perS, "done": true,
 				"ranks": j.f.ranks.Size(),
 			})
 		case j.f.json:
 			return enc.Encode(map[string]any{"sampling_step": p.step, "of": p.steps, "t": p.t, "images_per_s": p.perS, "eta_s": left})
 		case saved != "":
-			_, err := fmt.Fprintf(w, "%d images from %s (step %d), %s %d steps, seed %d: %s (%.2f images/s)\n", j.f.n, j.t.Path, j.t.Step, j.f.sampler, j.steps, j.f.seed, saved, p.perS)
+			_, err := fmt.Fprintf(w, "%d images from %s (step %d), %s %d steps, seed %d: %s (%.2f images/s)\n", j.images(), j.t.Path, j.t.Step, j.f.sampler, j.steps, j.f.seed, saved, p.perS)
 			return err
 		case time.Since(last) > time.Second:
 			last = time.Now()

@@ -105,9 +105,6 @@ func Evaluate(ctx context.Context, b backend.Backend, t *model.Trained, w *Work,
 	defer mem.Close()
 	e := &evaluation{b: b, t: t, w: w, o: o, net: Network{f, t.Schedule, t.Prediction}, name: fingerprint(t)}
 	e.reals = Spread(o.Training, max(o.Samples, realImages))
-	if o.Samples > e.reals.N && slices.ContainsFunc(o.Metrics, needsSamples) {
-		return fmt.Errorf("%d samples cannot be compared with %d training images: sample at most as many", o.Samples, e.reals.N)
-	}
 	for _, m := range []struct {
 		names []string
 		f     func(context.Context) error
@@ -123,8 +120,6 @@ func Evaluate(ctx context.Context, b backend.Backend, t *model.Trained, w *Work,
 }
 
 func (e *evaluation) wants(name string) bool { return slices.Contains(e.o.Metrics, name) }
-
-func needsSamples(name string) bool { return name != Loss && name != BitsDim }
 
 // fingerprint names weights.
 func fingerprint(t *model.Trained) string {
@@ -194,7 +189,7 @@ func (e *evaluation) overHeld(ctx context.Context, name, about string, draws int
 func (e *evaluation) loss(ctx context.Context) error {
 	start := time.Now()
 	v, err := e.overHeld(ctx, "loss", "loss by timestep", e.o.LossDraws, e.net.losses)
-	if err != nil {
+	if err != nil || e.w.Part.is() {
 		return err
 	}
 	return e.say(start, LossEval(byTimestep(v, e.o.LossDraws, Buckets), e.o.HeldName))
@@ -218,7 +213,7 @@ func SWDEval(levels []Estimate, total Estimate, size int) run.Eval {
 func (e *evaluation) bits(ctx context.Context) error {
 	start := time.Now()
 	v, err := e.overHeld(ctx, "bits", "variational bound", e.o.BitsDraws, e.net.bits)
-	if err != nil {
+	if err != nil || e.w.Part.is() {
 		return err
 	}
 	s := sumBits(e.t.Schedule, v, e.o.BitsDraws, Buckets, e.o.Seed, e.o.Variance)
@@ -242,10 +237,16 @@ func (e *evaluation) sample(ctx context.Context) (Images, error) {
 	if steps == 0 {
 		steps = e.t.Schedule.T()
 	}
-	all, err := chunks(ctx, e.w, task{
+	t := task{
 		name: "samples", about: fmt.Sprintf("samples, %s with %d steps", o.Sampler, steps), n: (o.Samples + sampleChunk - 1) / sampleChunk,
-		deps: []any{"1", e.name, e.t.UNet, e.t.Schedule.Betas, o.Sampler, o.Sampling, o.Seed},
-	}, func(i int, _ []float32, tick func(float64)) ([]float32, error) {
+		deps: []any{"2", e.name, e.t.UNet, e.t.Schedule.Betas, o.Sampler, o.Sampling, o.Seed},
+	}
+	s := Images{N: t.n * sampleChunk, Size: f.Size, Channels: f.In}
+	var err error
+	if s.from, err = t.key(); err != nil {
+		return Images{}, err
+	}
+	all, err := chunks(ctx, e.w, t, func(i int, _ []float32, tick func(float64)) ([]float32, error) {
 		start := time.Now()
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -258,25 +259,22 @@ func (e *evaluation) sample(ctx context.Context) (Images, error) {
 		if err != nil {
 			return nil, err
 		}
-		for k, v := range x {
-			x[k] = float32(model.Byte(v))
-		}
-		return append(x, float32(time.Since(start).Seconds())), nil
+		return append(packed(FromFloats(x, sampleChunk, f.Size, f.In).Pixels), float32(time.Since(start).Seconds())), nil
 	})
 	if err != nil {
 		return Images{}, err
 	}
-	s := Images{Size: f.Size, Channels: f.In}
+	s.Pixels = make([]byte, s.N*s.Per()) // samples that another process makes stay black
 	seconds := 0.0
-	for _, chunk := range all {
+	for i, chunk := range all {
+		if chunk == nil {
+			continue
+		}
 		last := len(chunk) - 1
 		seconds += float64(chunk[last])
-		for _, v := range chunk[:last] {
-			s.Pixels = append(s.Pixels, byte(v))
-		}
+		copy(s.Pixels[i*sampleChunk*s.Per():], unpacked(chunk[:last], sampleChunk*s.Per()))
 	}
 	e.perS = float64(len(all)*sampleChunk) / seconds
-	s.N = len(s.Pixels) / s.Per()
 	s = s.First(o.Samples)
 	e.samples = &s
 	return s, nil
@@ -300,6 +298,9 @@ func (e *evaluation) swd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if e.w.Part.is() {
+		return nil
+	}
 	levels, total, err := SlicedWasserstein(ctx, Spread(e.reals, s.N), s, e.o.Seed, e.progress("sliced Wasserstein distance"))
 	if err != nil {
 		return err
@@ -312,6 +313,9 @@ func (e *evaluation) features(ctx context.Context) error {
 	s, err := e.sample(ctx)
 	if err != nil {
 		return err
+	}
+	if e.w.Part.is() && e.o.FeatureFile == "" { // the autoencoder's take less than its training, which cannot be shared out
+		return nil
 	}
 	start := time.Now()
 	var f *Features
@@ -329,7 +333,7 @@ func (e *evaluation) features(ctx context.Context) error {
 		return err
 	}
 	ours, err := Extract(ctx, e.w, f, s, "samples")
-	if err != nil {
+	if err != nil || e.w.Part.is() {
 		return err
 	}
 	frechet, kernel := "Fréchet distance on "+f.Name, "kernel distance on "+f.Name
@@ -405,7 +409,7 @@ func (e *evaluation) nearest(ctx context.Context) error {
 		return err
 	}
 	list, err := e.search(ctx, s, e.o.Training, "nearest training images of the samples")
-	if err != nil {
+	if err != nil || e.w.Part.is() {
 		return err
 	}
 	typical := rms(usual)
@@ -433,8 +437,8 @@ func (e *evaluation) nearest(ctx context.Context) error {
 	return e.say(start, r)
 }
 
-// searchChunk is how many pictures' neighbours are kept together.
-const searchChunk = 128
+// searchChunk is how many pictures' neighbours are kept together, see featureChunk.
+const searchChunk = sampleChunk
 
 func (e *evaluation) search(ctx context.Context, pictures, training Images, about string) ([]Neighbour, error) {
 	all, err := chunks(ctx, e.w, task{
@@ -452,7 +456,7 @@ func (e *evaluation) search(ctx context.Context, pictures, training Images, abou
 		return chunk, err
 	})
 	var list []Neighbour
-	for _, chunk := range all {
+	for _, chunk := range all { // those of another process's part are missing, and nobody looks
 		for k := 0; k < len(chunk); k += 3 {
 			list = append(list, Neighbour{len(list), int(chunk[k]), chunk[k+1] == 1, float64(chunk[k+2])})
 		}

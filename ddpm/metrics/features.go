@@ -13,8 +13,9 @@ type Features struct {
 	Close    func() error
 }
 
-// featureChunk is how many pictures' features are kept together.
-const featureChunk = 256
+// featureChunk is how many pictures' features are kept together: as many as samples are, so that who makes a chunk of samples can make that of
+// their features.
+const featureChunk = sampleChunk
 
 // Extract computes the features of pictures.
 func Extract(ctx context.Context, w *Work, f *Features, images Images, about string) (Cloud, error) {

@@ -3,6 +3,7 @@ package metrics
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 )
@@ -11,6 +12,7 @@ import (
 type Images struct {
 	N, Size, Channels int
 	Pixels            []byte
+	from              string // what they were made from, which names them too; "" if that is not known
 }
 
 // Per is the bytes of one picture.
@@ -35,8 +37,11 @@ func (m Images) floats(from, to int) []float32 {
 	return v
 }
 
-// hash names the pictures.
+// hash names the pictures. Those that were made from something else are named before all of them are there.
 func (m Images) hash() string {
+	if m.from != "" {
+		return fmt.Sprint(m.N, " of ", m.from)
+	}
 	sum := sha256.Sum256(m.Pixels)
 	return hex.EncodeToString(sum[:8])
 }
@@ -45,6 +50,7 @@ func (m Images) hash() string {
 // split, always.
 func Split(m Images, n int) (rest, held Images) {
 	rest, held = m, m
+	rest.from, held.from = "", ""
 	rest.N, held.N = m.N-n, n
 	rest.Pixels, held.Pixels = make([]byte, 0, rest.N*m.Per()), make([]byte, 0, n*m.Per())
 	next := 0 // of the held-out pictures
@@ -66,4 +72,22 @@ func FromFloats(x []float32, n, size, channels int) Images {
 		m.Pixels[i] = model.Byte(v)
 	}
 	return m
+}
+
+// packed are bytes as numbers that a chunk keeps: three a float32, which holds 24 bits exactly.
+func packed(p []byte) []float32 {
+	v := make([]float32, (len(p)+2)/3)
+	for i, b := range p {
+		v[i/3] += float32(uint32(b) << (8 * (i % 3)))
+	}
+	return v
+}
+
+// unpacked are the first n bytes of what packed returned.
+func unpacked(v []float32, n int) []byte {
+	p := make([]byte, n)
+	for i := range p {
+		p[i] = byte(uint32(v[i/3]) >> (8 * (i % 3)))
+	}
+	return p
 }

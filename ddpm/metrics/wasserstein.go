@@ -15,13 +15,14 @@ const (
 	swdDirections = 256  // that patches are projected on
 	swdForError   = 16   // of which serve the error bar
 	swdSmallest   = 16   // side of the last level
+	swdMost       = 8192 // pictures on each side, whose patches take 2 GB of memory
 	swdScale      = 1000 // distances are told times this, as in the paper
 )
 
 // SlicedWasserstein is the distance between two sets of pictures of one size by level of the Laplacian pyramid, finest first, and
-// their mean. Of both the first N, the lesser number, are used. Errors are the jackknife's over pictures of both sets.
+// their mean. Of both the first N, the lesser number and at most swdMost, are used. Errors are the jackknife's over pictures of both sets.
 func SlicedWasserstein(ctx context.Context, a, b Images, seed uint64, tick func(float64)) (levels []Estimate, mean Estimate, err error) {
-	n := min(a.N, b.N)
+	n := min(a.N, b.N, swdMost)
 	a, b = a.First(n), b.First(n)
 	pa, pb := pyramids(a), pyramids(b)
 	without := make([]float64, jackknifeGroups)

@@ -29,7 +29,10 @@ import (
 type Work struct {
 	Dir        string    // where chunks lie; "" keeps nothing. Of ranks only the first has it
 	Comm       dist.Comm // the ranks that share the chunks, nil for one process alone
+	Part       Part      // which chunks this process does
 	OnProgress func(Progress)
+
+	made []string // chunks of Part that are there, by their paths in Dir
 }
 
 // A Progress says how far a task is.
@@ -59,7 +62,8 @@ func (t task) key() (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// chunks computes those chunks of a task that are not kept yet and returns all; of a chain, the last alone. compute gets the chunk
+// chunks computes those chunks of a task that are not kept yet and returns all; of a chain, the last alone. Those that Part leaves to other
+// processes are nil. compute gets the chunk
 // before, where there is one, and says with tick how far a chunk is, from 0 to 1.
 func chunks(ctx context.Context, w *Work, t task, compute func(i int, before []float32, tick func(float64)) ([]float32, error)) ([][]float32, error) {
 	key, err := t.key()
@@ -68,9 +72,10 @@ func chunks(ctx context.Context, w *Work, t task, compute func(i int, before []f
 	}
 	dir := filepath.Join(w.Dir, t.name+"-"+key)
 	all := make([][]float32, t.n)
-	p := Progress{Task: t.about, Total: float64(t.n), Left: math.NaN()}
-	first := 0 // chunk that is not there
-	for i := range all {
+	begin, end := w.Part.of(t)
+	p := Progress{Task: t.about, Total: float64(end - begin), Left: math.NaN()}
+	first := begin // chunk that is not there
+	for i := begin; i < end; i++ {
 		if w.Dir != "" {
 			if all[i] = readChunk(chunkPath(dir, i)); all[i] != nil {
 				if p.Kept++; t.chain {
@@ -85,7 +90,7 @@ func chunks(ctx context.Context, w *Work, t task, compute func(i int, before []f
 		return together(ctx, w, t, dir, all, first, p, compute)
 	}
 	start := time.Now()
-	for i := first; i < t.n; i++ {
+	for i := first; i < end; i++ {
 		if all[i] != nil {
 			continue
 		}
@@ -122,6 +127,9 @@ func chunks(ctx context.Context, w *Work, t task, compute func(i int, before []f
 	if t.chain {
 		return all[t.n-1:], nil
 	}
+	for i := begin; i < end && w.Part.is(); i++ {
+		w.made = append(w.made, chunkPath(filepath.Base(dir), i))
+	}
 	return all, nil
 }
 
@@ -131,7 +139,12 @@ func (w *Work) say(p Progress) {
 	}
 }
 
-func chunkPath(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("%05d.chunk", i)) }
+// chunkEnding is what the names of chunks end with.
+const chunkEnding = ".chunk"
+
+func chunkPath(dir string, i int) string {
+	return filepath.Join(dir, fmt.Sprintf("%05d", i)+chunkEnding)
+}
 
 // chunkMagic begins a chunk; the CRC-32C of the floats follows, and the floats, little endian.
 const chunkMagic = "ddpmchk1"

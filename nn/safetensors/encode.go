@@ -35,7 +35,13 @@ func Write(w io.Writer, tensors []Tensor, meta map[string]string) error {
 	return encode(w, "", tensors, meta)
 }
 
-func encode(w io.Writer, path string, tensors []Tensor, meta map[string]string) error {
+// WriteHead writes what comes before the bytes of tensors. Their Data is not looked at: the caller writes it next, tensor by tensor, as many
+// bytes as dtypes and shapes say.
+func WriteHead(w io.Writer, tensors []Tensor, meta map[string]string) error {
+	return writeHead(w, "", tensors, meta)
+}
+
+func writeHead(w io.Writer, path string, tensors []Tensor, meta map[string]string) error {
 	head, err := header(path, tensors, meta)
 	if err != nil {
 		return err
@@ -43,7 +49,18 @@ func encode(w io.Writer, path string, tensors []Tensor, meta map[string]string) 
 	if _, err := w.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(head)))); err != nil {
 		return err
 	}
-	if _, err := w.Write(head); err != nil {
+	_, err = w.Write(head)
+	return err
+}
+
+func encode(w io.Writer, path string, tensors []Tensor, meta map[string]string) error {
+	for i := range tensors {
+		t := &tensors[i]
+		if size, err := byteSize(t.DType, t.Shape); err == nil && size != uint64(len(t.Data)) {
+			return fail(path, t.Name, "dtype %s and shape %v need %d bytes, the data has %d", t.DType, t.Shape, size, len(t.Data))
+		}
+	}
+	if err := writeHead(w, path, tensors, meta); err != nil {
 		return err
 	}
 	for i := range tensors {
@@ -71,15 +88,13 @@ func header(path string, tensors []Tensor, meta map[string]string) ([]byte, erro
 		b.WriteByte('}')
 	}
 	seen := map[string]bool{metadataKey: true}
-	at := 0
+	at := uint64(0)
 	for i := range tensors {
 		t := &tensors[i]
 		size, err := byteSize(t.DType, t.Shape)
 		switch {
 		case err != nil:
 			return nil, fail(path, t.Name, "%v", err)
-		case size != uint64(len(t.Data)):
-			return nil, fail(path, t.Name, "dtype %s and shape %v need %d bytes, the data has %d", t.DType, t.Shape, size, len(t.Data))
 		case seen[t.Name]:
 			return nil, fail(path, t.Name, "the name is taken")
 		}
@@ -96,8 +111,8 @@ func header(path string, tensors []Tensor, meta map[string]string) ([]byte, erro
 			}
 			fmt.Fprint(&b, d)
 		}
-		fmt.Fprintf(&b, `],"data_offsets":[%d,%d]}`, at, at+len(t.Data))
-		at += len(t.Data)
+		fmt.Fprintf(&b, `],"data_offsets":[%d,%d]}`, at, at+size)
+		at += size
 	}
 	b.WriteByte('}')
 	for b.Len()%8 != 0 {
