@@ -20,7 +20,7 @@ type compute struct {
 }
 
 func (o *compute) flags(fl *pflag.FlagSet) {
-	fl.StringVar(&o.backend, "backend", "auto", "what computes: auto (a GPU if there is one, else the CPU), cpu or vulkan")
+	fl.StringVar(&o.backend, "backend", "auto", "what computes: auto (a new run: what is faster, timed; else a GPU if there is one), cpu or vulkan")
 	fl.StringVar(&o.device, "device", "", "Vulkan device: its number or a part of its name, as ddpm-tui devices lists them")
 	fl.IntVar(&o.threads, "threads", 0, "workers of the CPU (0: one a processor)")
 }
@@ -55,6 +55,7 @@ func (o *compute) open(exact bool) (b backend.Backend, note *run.Log, err error)
 		if b, note = openGPU(); b != nil {
 			return b, nil, nil
 		}
+		note.Text = "computing on the CPU: " + note.Text
 	}
 	b, err = cpu.New(cpu.Options{Threads: o.threads, Exact: exact})
 	return b, note, err
@@ -62,26 +63,14 @@ func (o *compute) open(exact bool) (b backend.Backend, note *run.Log, err error)
 
 // openGPU opens the best GPU, or says why there is none.
 func openGPU() (backend.Backend, *run.Log) {
-	on := func(level, why string) *run.Log { return &run.Log{Level: level, Text: "computing on the CPU: " + why} }
-	list, err := vulkan.Devices()
+	if _, why := gpus(); why != nil {
+		return nil, why
+	}
+	b, err := vulkan.Open(vulkan.Options{})
 	if err != nil {
-		return nil, on("info", err.Error())
+		return nil, &run.Log{Level: "warn", Text: err.Error()}
 	}
-	for _, d := range list {
-		if d.Kind == "cpu" || d.Usable != "" {
-			continue
-		}
-		b, err := vulkan.Open(vulkan.Options{})
-		if err != nil {
-			return nil, on("warn", err.Error())
-		}
-		return b, nil
-	}
-	d := list[0]
-	if d.Usable != "" {
-		return nil, on("warn", fmt.Sprintf("%s cannot be used: %s", d.Name, d.Usable))
-	}
-	return nil, on("info", fmt.Sprintf("the only Vulkan device, %s, is software (--backend vulkan takes it all the same)", d.Name))
+	return b, nil
 }
 
 // warn prints a note that is a warning: where there is no GPU at all, the device that the output names says enough.

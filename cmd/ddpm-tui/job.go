@@ -175,11 +175,24 @@ func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, bega
 	if err := dist.Agree(j.ranks, err); err != nil {
 		return err
 	}
-	b, note, err := j.open(cfg)
+	b, note, list, err := j.open(cfg, folder)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = b.Close() }() // its memory is this process's
+	defer func() {
+		if b != nil {
+			_ = b.Close() // its memory is this process's
+		}
+	}()
+	if list != nil {
+		o.Choose = func(ctx context.Context, say func(level, format string, a ...any)) (backend.Backend, error) {
+			var err error
+			if b, err = choose(ctx, list, cfg, say); err == nil {
+				err = folder.WriteConfig(cfg)
+			}
+			return b, err
+		}
+	}
 	live, closeSocket := listen(folder, cancel, &o)
 	defer closeSocket()
 	closeSinks, err := j.sinks(cfg, folder, &o)
@@ -216,14 +229,33 @@ func (j *job) run(ctx context.Context, folder *run.Folder, o train.Options, bega
 	return t.Run(ctx)
 }
 
-// open opens what computes, on all ranks with rank 0's configuration.
-func (j *job) open(cfg *train.Config) (backend.Backend, *run.Log, error) {
+// open opens what computes, on all ranks with rank 0's configuration. A run that begins keeps what that was; if nobody said, and there is
+// more than one thing, they are to be timed.
+func (j *job) open(cfg *train.Config, folder *run.Folder) (b backend.Backend, note *run.Log, list []*candidate, err error) {
 	if err := dist.Tell(j.ranks, cfg); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	on := j.ranks.compute(j.compute)
-	b, note, err := on.open(cfg.Exact)
-	return b, note, dist.Agree(j.ranks, err)
+	on, alone := j.ranks.compute(j.compute), j.ranks.Size() == 1
+	begins := alone && cfg.Compute == nil && !folder.Begun()
+	switch auto := alone && on.backend == "auto" && on.device == ""; {
+	case auto && cfg.Compute != nil:
+		b, note, err = on.obey(cfg)
+	case auto && begins:
+		if list, note = candidates(on, cfg); len(list) > 1 {
+			return nil, note, list, nil
+		}
+		list, on.backend = nil, "cpu"
+		if b, _, err = on.open(cfg.Exact); note != nil {
+			note.Text = "computing on the CPU: " + note.Text
+		}
+	default:
+		b, note, err = on.open(cfg.Exact)
+	}
+	if err == nil && begins {
+		cfg.Compute = chosen(b.Info(), note)
+		err = folder.WriteConfig(cfg)
+	}
+	return b, note, nil, dist.Agree(j.ranks, err)
 }
 
 // follow trains as another rank than the first, which has the run's folder.
@@ -232,7 +264,7 @@ func (j *job) follow(c *cobra.Command) error {
 		return err
 	}
 	cfg := new(train.Config)
-	b, _, err := j.open(cfg)
+	b, _, _, err := j.open(cfg, nil)
 	if err != nil {
 		return err
 	}

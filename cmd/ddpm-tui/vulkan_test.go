@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,5 +91,43 @@ func TestBenchOnVulkan(t *testing.T) {
 	out, errs, code := invokeWith(t, dir, nil, "bench", "--config", "net.json", "--batch", "1", "--iters", "1", "--mode", "op", "--backend", "vulkan", "--json")
 	if code != 0 || !strings.Contains(out, `"backend":"vulkan"`) || !strings.Contains(out, `"op":"conv2d_weight"`) {
 		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+}
+
+// TestChoiceStays has auto time a software device and the CPU, which is faster, and a run that was begun on the device go on there, or,
+// where it is not, on the CPU with a warning. A resume never times again.
+func TestChoiceStays(t *testing.T) {
+	long(t)
+	if _, err := vulkan.Devices(); err != nil {
+		t.Skipf("no Vulkan device (Debian: apt install mesa-vulkan-drivers): %v", err)
+	}
+	dir := t.TempDir()
+	text, err := json.Marshal(smallConfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "small.json"), string(text))
+	cache := vulkan.CacheEnv + "=" + t.TempDir()
+	software := []string{softwareEnv + "=1"}
+	check := func(env []string, want, wantLog string, args ...string) {
+		t.Helper()
+		args = append(args, "--threads", "1", "--headless")
+		out, errs, code := invokeWith(t, dir, append(env, cache), args...)
+		if code != 0 || !strings.Contains(out, "\non "+want) || wantLog != "" && !strings.Contains(out+errs, wantLog) || wantLog == "" && strings.Contains(out, "what is faster") {
+			t.Errorf("%v: %d, want %q and %q\n%s%s", args, code, want, wantLog, out, errs)
+		}
+	}
+	new := func(name string, more ...string) []string {
+		return append([]string{"train", pictures(), "--config", "small.json", "--steps", "1", "--run", name}, more...)
+	}
+	check(software, "cpu ", "info: computing on the CPU: a training step takes ", new("a")...)
+	check(software, "cpu ", "", "resume", "a", "--steps", "2")
+	check(nil, "vulkan ", "", new("b", "--backend", "vulkan")...)
+	check(nil, "vulkan ", "", "resume", "b", "--steps", "2")
+	check(noDriver(t), "cpu ", "warn: computing on the CPU: this run was begun on ", "resume", "b", "--steps", "3")
+	for run, want := range map[string]string{"a": `"backend": "cpu"`, "b": `"backend": "vulkan"`} {
+		if text := string(read(t, dir, run, "config.json")); !strings.Contains(text, want) {
+			t.Errorf("%s: no %s in\n%s", run, want, text)
+		}
 	}
 }

@@ -144,3 +144,6 @@ func (f *Folder) sweep() error {
 	}
 	return f.sweepCheckpoints()
 }
+
+// Begun reports whether a trainer has ever begun to train the run.
+func (f *Folder) Begun() bool { return f.Info().Steps > 0 }

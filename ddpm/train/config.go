@@ -58,6 +58,8 @@ type Config struct {
 
 	Lab *lab.Task `json:"lab,omitempty"` // what a network of the lab learns; nil is diffusion as everywhere else
 
+	Compute *Choice `json:"compute,omitempty"` // what the run was begun on; nil: nobody decided
+
 	DataHash string `json:"data_hash,omitempty"` // of the images' names and sizes, as they were at the start
 }
 

@@ -55,12 +55,15 @@ type Options struct {
 	AllowDataChange bool                           // go on although the images are not those of the start
 	Trace           string                         // where the trace of a step of several ranks goes, "" for none
 	Comm            dist.Comm                      // the ranks that share each batch, of which this is the first; nil for one process alone
+
+	// Choose opens what computes, if New is given nothing that does, and says why that. The caller closes it.
+	Choose func(ctx context.Context, say func(level, format string, a ...any)) (backend.Backend, error)
 }
 
 // New prepares a run in folder, whose lock the caller holds: loads the images, plans the memory, loads the latest checkpoint if
 // there is one. It emits events from the start; also that it failed, or that ctx asked for the end before there was a first step.
 func New(ctx context.Context, b backend.Backend, c *Config, folder *run.Folder, o Options) (*Trainer, error) {
-	t := &Trainer{Config: c, folder: folder, backend: b.Info(), o: o, commands: make(chan run.Command, 16), saving: saving{saved: -1}, team: team{Comm: dist.Alone}}
+	t := &Trainer{Config: c, folder: folder, o: o, commands: make(chan run.Command, 16), saving: saving{saved: -1}, team: team{Comm: dist.Alone}}
 	if o.Comm != nil {
 		t.team.Comm = o.Comm
 	}
@@ -101,8 +104,14 @@ func New(ctx context.Context, b backend.Backend, c *Config, folder *run.Folder, 
 }
 
 func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
-	err := model.CheckPrecision(t.backend, t.Config.Precision)
-	if err == nil {
+	var err error
+	if b == nil {
+		if b, err = t.o.Choose(ctx, t.logf); err != nil {
+			return err
+		}
+	}
+	t.backend = b.Info()
+	if err = model.CheckPrecision(t.backend, t.Config.Precision); err == nil {
 		err = t.loadImages(ctx)
 	}
 	c, set := t.Config, t.Set
