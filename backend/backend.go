@@ -102,6 +102,9 @@ type (
 	Packer interface {
 		Packed(*Step) int // bytes, 0 for nothing
 	}
+	// A Rounder has kernels that round their operands to a precision lower than the values': Rounding is the largest relative error of
+	// that for op, 2^-11 for halfs, 0 where nothing is rounded.
+	Rounder interface{ Rounding(op string) float64 }
 	// Mapped is a buffer whose memory the host shares with the device, at no cost.
 	Mapped interface{ Map() []byte }
 	// A Timer can time each step, at a small cost.

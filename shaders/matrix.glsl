@@ -59,7 +59,7 @@ void main() {
 	for (uint k0 = from; k0 < to; k0 += BK) {
 		fetch(k0);
 		barrier();
-		[[unroll]] for (uint k = 0; k < BK; k += MK) {
+		for (uint k = 0; k < BK; k += MK) {
 			coopmat<float16_t, gl_ScopeSubgroup, MM, MK, gl_MatrixUseA> a[down];
 			[[unroll]] for (uint i = 0; i < down; i++) coopMatLoad(a[i], tileA, AT_A(sm + i * MM, k), LINE_A, LAYOUT_A);
 			[[unroll]] for (uint j = 0; j < right; j++) {

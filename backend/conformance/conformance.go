@@ -40,6 +40,15 @@ func (r Result) name() string {
 // defaultTol is the tolerance of a case that names none.
 const defaultTol = 1e-5
 
+// slack is what is added to the tolerance of an op whose kernel rounds its operands: both of a product, with some to spare for those of
+// its terms that are larger than their sum.
+func slack(b backend.Backend, op string) float64 {
+	if r, ok := b.(backend.Rounder); ok {
+		return 4 * r.Rounding(op)
+	}
+	return 0
+}
+
 // Err joins the errors of all results, each with the name of its op, case and variant.
 func Err(results []Result) error {
 	var errs []error
@@ -66,6 +75,8 @@ func checkOps(ctx context.Context, b backend.Backend, ops []*graph.Op, only stri
 		if err != nil {
 			return []Result{{Op: op.Name, Case: c.Name, Err: err}}
 		}
+		p.tol += slack(b, op.Name)
+		p.slack = slack(b, "conv2d")
 		var results []Result
 		for _, v := range variants {
 			r := Result{Op: op.Name, Case: c.Name, Variant: v.name, Tol: p.tol}

@@ -16,6 +16,7 @@ type problem struct {
 	in    []*graph.Tensor // nil where an optional input is left out
 	want  []*graph.Tensor
 	tol   float64
+	slack float64 // of the convolution that looks at images
 }
 
 // source is a random source of its own for everything that has a name, the same on every machine.

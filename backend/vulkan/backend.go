@@ -25,8 +25,10 @@ type Backend struct {
 	staging staging
 	live    map[*executable]bool
 	buffers map[*buffer]bool
-	mu      sync.Mutex // the queue, one program at a time
-	lost    error      // what it was lost with; nothing works from then on
+	mu      sync.Mutex   // the queue, one program at a time
+	lost    error        // what it was lost with; nothing works from then on
+	matrix  *matrixShape // of the cooperative matrices in use, nil for none
+	notes   []string     // what a person should know
 }
 
 // Open opens the device that o asks for.
@@ -53,7 +55,11 @@ func open(o Options) (*Backend, error) {
 	}
 	b := &Backend{physical: list[i], layouts: map[int]layout{}, kernels: map[string]*kernel{}, live: map[*executable]bool{}, buffers: map[*buffer]bool{}}
 	b.memory.init(b, o.Block)
-	for _, f := range []func() error{b.createDevice, b.createPool, b.openStaging, b.openCache} {
+	steps := []func() error{b.createDevice, b.createPool, b.openStaging, b.openCache}
+	if o.Matrices {
+		steps = append(steps, b.openMatrices)
+	}
+	for _, f := range steps {
 		if err := f(); err != nil {
 			return nil, errors.Join(err, b.Close())
 		}
@@ -96,14 +102,7 @@ func (b *Backend) wishes(c *chain) (extensions []string) {
 		put(c.add(s16BitStorage, 16), 0)
 		put(c.add(sFloat16, 8), 0)
 	}
-	if b.matrix() != nil {
-		extensions = append(extensions, extCooperative)
-		put(c.add(sCooperative, 8), 0)
-		if b.extensions[extMemoryModel] {
-			extensions = append(extensions, extMemoryModel)
-			put(c.add(sMemoryModel, 12), 0)
-		}
-	}
+	extensions = append(extensions, b.wishMatrices(c)...)
 	if b.extensions[extSubset] {
 		extensions = append(extensions, extSubset)
 	}

@@ -94,12 +94,13 @@ func (b *Backend) local() int { return min(256, b.Limits.Invocations, b.sizes[0]
 // A launch is what a dispatch is made of: the shader, how many workgroups of what size, its specialisation constants after the
 // workgroup's size, its arguments, and its buffers by binding.
 type launch struct {
-	shader string
-	groups [3]int
-	local  int // 0 for what suits
-	spec   []int
-	args   []uint32
-	bufs   []tensor
+	shader   string
+	groups   [3]int
+	local    int // 0 for what suits
+	subgroup int // the size that its subgroups must have, 0 for any
+	spec     []int
+	args     []uint32
+	bufs     []tensor
 }
 
 // run appends a dispatch. A buffer that is left out is bound to the one before it, which the shader does not read through it.
@@ -114,7 +115,7 @@ func (c *call) run(l launch) {
 	for _, s := range l.spec {
 		constants = append(constants, uint32(s))
 	}
-	k, err := c.kernel(l.shader, len(l.bufs), constants)
+	k, err := c.kernel(l.shader, len(l.bufs), constants, l.subgroup)
 	if err != nil {
 		c.fail(err)
 		return

@@ -7,15 +7,16 @@ import "github.com/ddpm-tui/ddpm-tui/backend"
 // Convolutions are matrix products whose operands are gathered while they are fetched (gemm.glsl). Where the result has few tiles
 // the sum is split, and a second pass adds the parts in order.
 
-// A tiling is how a product is cut: BM x BN of the result to a workgroup, BK of the sum at a time, TM x TN to an invocation.
-type tiling struct{ BM, BN, BK, TM, TN int }
+// A tiling is how a product is cut: BM x BN of the result to a workgroup, BK of the sum at a time, TM x TN to an invocation, or, with
+// cooperative matrices, to a subgroup of so many invocations.
+type tiling struct{ BM, BN, BK, TM, TN, subgroup int }
 
-func (t tiling) local() int { return t.BM / t.TM * (t.BN / t.TN) }
+func (t tiling) local() int { return t.BM / t.TM * (t.BN / t.TN) * max(1, t.subgroup) }
 
 func (t tiling) blocks(m, n int) int { return ceil(m, t.BM) * ceil(n, t.BN) }
 
 // tilings, the largest first.
-var tilings = []tiling{{128, 128, 8, 8, 8}, {128, 64, 16, 8, 4}, {64, 64, 16, 4, 4}, {32, 32, 16, 4, 4}}
+var tilings = []tiling{{128, 128, 8, 8, 8, 0}, {128, 64, 16, 8, 4, 0}, {64, 64, 16, 4, 4, 0}, {32, 32, 16, 4, 4, 0}}
 
 // A product is a matrix product with the tiling and the number of parts of its sum.
 type product struct {
@@ -30,9 +31,13 @@ const enough = 128
 // product chooses the largest tiling that gives enough workgroups and wastes little, and splits the sum where even the smallest does not.
 func (b *Backend) product(m, n, k int) product {
 	p := product{m: m, n: n, k: k, parts: 1}
-	p.tiling = tilings[len(tilings)-1]
-	for _, t := range tilings {
-		fits := t.local() <= b.local() && t.BM <= 2*m && t.BN <= 2*n
+	list, most := tilings, b.local()
+	if b.matrix != nil {
+		list, most = b.matrixTilings(), min(b.Limits.Invocations, b.sizes[0])
+	}
+	p.tiling = list[len(list)-1]
+	for _, t := range list {
+		fits := t.local() <= most && t.BM <= 2*m && t.BN <= 2*n
 		if fits && t.blocks(m, n) >= enough {
 			p.tiling = t
 			break
@@ -95,10 +100,11 @@ func conv(shader string, of func(b *Backend, in0, in1, out backend.Shape) produc
 			if p.parts > 1 {
 				bufs[len(bufs)-1] = c.scratch
 			}
-			if forward {
-				spec = append(spec, flag(bias && p.parts == 1))
+			spec, name := append(spec, flag(bias && p.parts == 1)), shader
+			if m := c.matrix; m != nil {
+				spec, name = append(spec, m.M, m.N, m.K), "matrix_"+shader
 			}
-			c.run(launch{shader: shader, groups: [3]int{ceil(p.m, p.BM), ceil(p.n, p.BN), p.parts}, local: p.local(), spec: spec, bufs: bufs})
+			c.run(launch{shader: name, subgroup: p.subgroup, groups: [3]int{ceil(p.m, p.BM), ceil(p.n, p.BN), p.parts}, local: p.local(), spec: spec, bufs: bufs})
 			if p.parts == 1 {
 				return
 			}

@@ -21,6 +21,7 @@ type physical struct {
 	heaps      []int64 // bytes
 	matrices   []matrixShape
 	half       bool // fp16 arithmetic and storage
+	subgroups  subgroups
 	period     float64
 	uuid       [16]byte
 	alignment  int    // of a storage buffer's offset
@@ -238,17 +239,8 @@ func (p *physical) readFeatures() {
 			p.Limits.Matrices = append(p.Limits.Matrices, s)
 		}
 	}
-	if p.matrix() != nil {
+	p.readSubgroups()
+	if m, _ := p.units(); m != nil {
 		p.Formats = append(p.Formats, "fp16 cooperative matrices")
 	}
-}
-
-// matrix is the cooperative matrix shape that the shaders use: f16 by f16 to f32; nil if there is none.
-func (p *physical) matrix() *matrixShape {
-	for i, m := range p.matrices {
-		if m.A == 0 && m.B == 0 && m.C == 1 && m.R == 1 {
-			return &p.matrices[i]
-		}
-	}
-	return nil
 }

@@ -60,8 +60,9 @@ type kernel struct {
 	pipeline vk.Pipeline
 }
 
-// kernel compiles a shader, or finds it compiled. The first constant is the workgroup's size.
-func (b *Backend) kernel(name string, bindings int, constants []uint32) (*kernel, error) {
+// kernel compiles a shader, or finds it compiled. The first constant is the workgroup's size. A subgroup that is not 0 is the size that
+// all its subgroups must have.
+func (b *Backend) kernel(name string, bindings int, constants []uint32, subgroup int) (*kernel, error) {
 	key := fmt.Sprint(name, constants)
 	if k := b.kernels[key]; k != nil {
 		return k, nil
@@ -79,7 +80,7 @@ func (b *Backend) kernel(name string, bindings int, constants []uint32) (*kernel
 		return nil, err
 	}
 	defer vk.DestroyShaderModule(b.d, m, nil)
-	p, r := createPipeline(b.d, b.cache.h, m, l.pipeline, constants)
+	p, r := createPipeline(b.d, b.cache.h, m, l.pipeline, constants, subgroup)
 	if err := check("compiling shader "+name, r); err != nil {
 		return nil, err
 	}

@@ -151,13 +151,13 @@ func createModule(d vk.Device, code []byte) (vk.ShaderModule, vk.Result) {
 	return handle[vk.ShaderModule](out), vk.Result(r)
 }
 
-func createPipeline(d vk.Device, cache vk.PipelineCache, m vk.ShaderModule, layout vk.PipelineLayout, constants []uint32) (vk.Pipeline, vk.Result) {
+func createPipeline(d vk.Device, cache vk.PipelineCache, m vk.ShaderModule, layout vk.PipelineLayout, constants []uint32, subgroup int) (vk.Pipeline, vk.Result) {
 	var out C.nHandle
 	var raw [32]C.uint32_t
 	for i, c := range constants {
 		raw[i] = C.uint32_t(c)
 	}
-	r := C.nCreatePipeline(pointer(d), word(cache), word(m), word(layout), C.uint32_t(len(constants)), &raw[0], &out)
+	r := C.nCreatePipeline(pointer(d), word(cache), word(m), word(layout), C.uint32_t(len(constants)), &raw[0], C.uint32_t(subgroup), &out)
 	return handle[vk.Pipeline](out), vk.Result(r)
 }
 

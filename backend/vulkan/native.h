@@ -239,13 +239,22 @@ static int32_t nCreateModule(void *device, const void *code, size_t size, nHandl
 	return nVk.Module(device, &m, NULL, out);
 }
 
-// nCreatePipeline compiles a compute shader with n specialisation constants (at most 32), ids 0..n-1, of 32 bits each.
-static int32_t nCreatePipeline(void *device, nHandle cache, nHandle module, nHandle layout, uint32_t n, const uint32_t *constants, nHandle *out) {
+typedef struct {
+	uint32_t sType;
+	void *pNext;
+	uint32_t size;
+} nSubgroupSize;
+
+// nCreatePipeline compiles a compute shader with n specialisation constants (at most 32), ids 0..n-1, of 32 bits each. A subgroup that is
+// not 0 is the size that its subgroups must have, all of them full.
+static int32_t nCreatePipeline(void *device, nHandle cache, nHandle module, nHandle layout, uint32_t n, const uint32_t *constants, uint32_t subgroup, nHandle *out) {
 	nMapEntry e[32];
 	for (uint32_t i = 0; i < n; i++) e[i] = (nMapEntry){i, 4 * i, 4};
 	nSpecialization s = {n, e, 4 * (size_t)n, constants};
 	nComputePipeline p = {.sType = 29, .layout = layout, .baseIndex = -1};
 	p.stage = (nStage){.sType = 18, .stage = 0x20, .module = module, .name = "main", .specialization = n ? &s : NULL};
+	nSubgroupSize size = {.sType = 1000225001, .size = subgroup};
+	if (subgroup) p.stage.pNext = &size, p.stage.flags = 2;
 	return nVk.Pipelines(device, cache, 1, &p, NULL, out);
 }
 

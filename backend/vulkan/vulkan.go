@@ -18,12 +18,17 @@ import (
 const (
 	ValidateEnv = "DDPM_VULKAN_VALIDATE" // set: the validation layer is loaded and its messages are collected
 	CacheEnv    = "DDPM_VULKAN_CACHE"    // folder of compiled pipelines; "off" for none
+	MatricesEnv = "DDPM_VULKAN_MATRICES" // "off": no cooperative matrices, whatever was asked for
 )
 
 // Options of Open.
 type Options struct {
 	Device string // index or part of a name, as Devices lists them; "" is the first GPU, or the first device if there is none
 	Block  int    // bytes of a memory block, 0 for what suits the device; tests make it small
+
+	// Matrices has convolutions multiply halfs on the device's cooperative matrices, adding up in fp32, if it has them, they pass a test
+	// at the start and MatricesEnv is not off; else it changes nothing but the backend's notes.
+	Matrices bool
 }
 
 // An Unavailable error says why there is no Vulkan device at all: the CPU is what is left.
