@@ -25,6 +25,8 @@ type gallery struct {
 	tmux   bool // kitty's pictures pass through it
 	art    map[string]*artwork
 	waits  bool // for a moment that is known
+
+	changed int // how often loaded has changed what is to be drawn
 }
 
 type artwork struct {
@@ -139,6 +141,7 @@ func (g *gallery) loaded() {
 	for _, a := range g.art {
 		if a.next != nil && g.out.Loaded(a.slot, *a.next) {
 			a.have, a.next = *a.next, nil
+			g.changed++
 		}
 	}
 }

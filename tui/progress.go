@@ -40,6 +40,8 @@ type progress struct {
 	heldOut, swd    chart.Series // of evaluations
 	heldErr, swdErr float64
 
+	changes int // events that were applied
+
 	clipped [clipWindow]bool
 	log     []logLine
 }
@@ -52,6 +54,7 @@ type logLine struct {
 
 // apply adds one event. Texts are cleaned here, once, on their way in.
 func (p *progress) apply(e run.Event) {
+	p.changes++
 	if e.V > run.EventVersion {
 		p.note(e.Time, "warn", fmt.Sprintf("an event of version %d is not understood", e.V))
 		return

@@ -35,6 +35,7 @@ type surface struct {
 	th   theme
 	g    *gallery
 	now  time.Time
+	look int // which theme, of all there were
 }
 
 // quitMsg ends the program.
@@ -69,6 +70,7 @@ type shell struct {
 	gallery gallery
 	th      theme
 	kind    int // of theme
+	look    int // themes there were
 
 	w, h    int
 	help    bool
@@ -170,8 +172,17 @@ func (s *shell) passThrough() {
 
 // Update takes a message and draws the frame that follows from it.
 func (s *shell) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	seen := s.gallery.changed
 	cmd := s.handle(msg)
-	s.render()
+	switch msg.(type) {
+	case lineMsg, paceMsg: // which is about what comes next, but for a picture of kitty's that is there now
+		if seen == s.gallery.changed {
+			break
+		}
+		s.render()
+	default:
+		s.render()
+	}
 	return s, tea.Batch(cmd, s.gallery.work())
 }
 
@@ -181,6 +192,7 @@ func (s *shell) handle(msg tea.Msg) tea.Cmd {
 		s.resize(msg.Width, msg.Height)
 	case tea.BackgroundColorMsg:
 		s.th = newTheme(s.kind, msg.IsDark(), s.mono, rgb(msg.Color))
+		s.look++
 	case uv.PrimaryDeviceAttributesEvent:
 		s.term.Attributes(msg)
 		s.chooseMode()
@@ -272,6 +284,7 @@ func (s *shell) table() []binding {
 		{keys: []string{"T"}, help: "next theme: " + strings.Join(themeNames[:], ", "), do: func() tea.Cmd {
 			s.kind = (s.kind + 1) % themes
 			s.th = newTheme(s.kind, s.th.dark, s.mono, s.th.back)
+			s.look++
 			return nil
 		}},
 		{keys: []string{"?"}, name: "help", help: "these keys", do: func() tea.Cmd { s.help = true; return nil }},
@@ -298,7 +311,7 @@ func (s *shell) render() {
 	if h >= 4 {
 		foot = 1
 	}
-	sf := surface{w: w, h: h - foot, th: s.th, g: &s.gallery, now: s.clock()}
+	sf := surface{w: w, h: h - foot, th: s.th, g: &s.gallery, now: s.clock(), look: s.look}
 	var b block
 	if s.help {
 		b = helpBlock(s.th, s.table(), []string{"ctrl+c leaves from anywhere"}, w, h-foot)

@@ -34,9 +34,13 @@ type Frame struct {
 	Caption    string
 }
 
-// redraw is the time between two looks at a channel: at most 4 a second, however fast things happen. Keys are answered at once; numbers
-// that change faster than one can read them cost processor time here and bytes on the line.
-const redraw = time.Second / 4
+// The time between two looks at a channel, however fast things happen. Keys are answered at once; numbers that change faster than one
+// can read them cost processor time here and bytes on the line.
+const (
+	redraw  = time.Second / 4
+	numbers = time.Second / 2       // where there is nothing but the numbers of steps
+	shortly = 30 * time.Millisecond // with what belongs together
+)
 
 // batchMsg is what a channel brought since the last look.
 type batchMsg[T any] struct {
@@ -46,21 +50,37 @@ type batchMsg[T any] struct {
 
 // gather waits for the first item of a channel, then takes along what comes within one redraw.
 func gather[T any](ch <-chan T) tea.Cmd {
+	return gatherFor(ch, redraw, func(T) bool { return false })
+}
+
+// gatherEvents is gather for events: what is no number is shown at once.
+func gatherEvents(ch <-chan run.Event) tea.Cmd {
+	return gatherFor(ch, numbers, func(e run.Event) bool { return e.Metrics == nil })
+}
+
+func gatherFor[T any](ch <-chan T, most time.Duration, urgent func(T) bool) tea.Cmd {
 	return func() tea.Msg {
 		var m batchMsg[T]
+		var end <-chan time.Time
+		hurried := false
 		take := func(v T, ok bool) bool {
 			if !ok {
 				m.closed = true
 				return false
 			}
 			m.items = append(m.items, v)
+			switch {
+			case !hurried && urgent(v):
+				hurried, end = true, time.After(shortly)
+			case end == nil:
+				end = time.After(most)
+			}
 			return true
 		}
 		v, ok := <-ch
 		if !take(v, ok) {
 			return m
 		}
-		end := time.After(redraw)
 		for {
 			select {
 			case v, ok := <-ch:

@@ -42,6 +42,7 @@ type training struct {
 	logScale bool // the loss axis
 	guides   bool // lines across the charts
 	zoom     int  // the loss chart shows the last 1/2^zoom of the steps
+	pan      int  // how far the chart is moved back, in quarters of what it shows
 	scroll   int  // lines the log is scrolled back
 	page     int  // lines of the log that were shown
 
@@ -53,6 +54,7 @@ type training struct {
 	stopping bool             // we asked for the end
 	exit     bool             // and leave when it has come
 	pictures []Frame          // new, not hung yet
+	panels   map[string]drawnPanel
 }
 
 func newTraining(src Source, opt Options) *training {
@@ -84,7 +86,7 @@ type sentMsg struct {
 }
 
 func (t *training) init() tea.Cmd {
-	cmds := []tea.Cmd{gather(t.src.Events()), tick(time.Second / 8)}
+	cmds := []tea.Cmd{gatherEvents(t.src.Events()), tick(time.Second / 8)}
 	if f := t.src.Frames(); f != nil {
 		cmds = append(cmds, gather(f))
 	}
@@ -102,7 +104,7 @@ func (t *training) update(msg tea.Msg) tea.Cmd {
 			news = t.places[tabSamples].open(t)
 		}
 		if !msg.closed {
-			return tea.Batch(gather(t.src.Events()), news)
+			return tea.Batch(gatherEvents(t.src.Events()), news)
 		}
 		return tea.Batch(t.ended(), news)
 	case batchMsg[Frame]:
@@ -111,13 +113,9 @@ func (t *training) update(msg tea.Msg) tea.Cmd {
 			return gather(t.src.Frames())
 		}
 	case tickMsg:
-		switch {
-		case t.closed:
-			return nil
-		case t.steps == 0:
+		if !t.closed && t.steps == 0 {
 			return tick(time.Second / 8) // a spinner turns
 		}
-		return tick(time.Second)
 	case sentMsg:
 		if msg.err != nil {
 			t.note(time.Now(), "error", fmt.Sprintf("%s: %s", msg.command.Name, clean(msg.err.Error())))

@@ -7,8 +7,37 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/tui/chart"
 )
 
+// A drawnPanel is a panel as it was drawn last, and what it depends on.
+type drawnPanel struct {
+	of    panelState
+	block block
+}
+
+type panelState struct {
+	w, h, look, changes, zoom, pan int
+	log, guides                    bool
+}
+
+// keep draws a panel of charts anew only if it would look different.
+func (t *training) keep(s surface, name string, w, h int, draw func() block) block {
+	now := panelState{w, h, s.look, t.changes, t.zoom, t.pan, t.logScale, t.guides}
+	if p, ok := t.panels[name]; ok && p.of == now {
+		return p.block
+	}
+	if t.panels == nil {
+		t.panels = map[string]drawnPanel{}
+	}
+	b := draw()
+	t.panels[name] = drawnPanel{now, b}
+	return b
+}
+
 // lossPanel is the loss of every step, faint, and its moving average.
 func (t *training) lossPanel(s surface, w, h int) block {
+	return t.keep(s, "loss", w, h, func() block { return t.drawLossPanel(s, w, h) })
+}
+
+func (t *training) drawLossPanel(s surface, w, h int) block {
 	th := s.th
 	axis := "linear"
 	if t.logScale {
@@ -38,7 +67,11 @@ func (t *training) lossPanel(s surface, w, h int) block {
 }
 
 // curvePanel is a small chart of one series.
-func (t *training) curvePanel(s surface, name string, series *chart.Series, w, h int) block {
+func (t *training) curvePanel(s surface, title string, series *chart.Series, w, h int) block {
+	return t.keep(s, "curve "+title, w, h, func() block { return t.drawCurvePanel(s, title, series, w, h) })
+}
+
+func (t *training) drawCurvePanel(s surface, name string, series *chart.Series, w, h int) block {
 	note := ""
 	if v, ok := series.Last(); ok {
 		note = number(v)
@@ -103,6 +136,10 @@ func (t *training) facts() []metric {
 
 // nowPanel is the numbers: a line each with a sparkline where there is room, in columns where there is not.
 func (t *training) nowPanel(s surface, w, h int) block {
+	return t.keep(s, "now", w, h, func() block { return t.drawNowPanel(s, w, h) })
+}
+
+func (t *training) drawNowPanel(s surface, w, h int) block {
 	return panel(s.th, "now", "", w, h, func(w, h int) block {
 		items, facts := t.metrics(), t.facts()
 		if len(items)+len(facts) > h { // what matters least goes first
@@ -149,6 +186,10 @@ func (t *training) grid(th theme, items []metric, cols, w int) []string {
 
 // bucketPanel is the loss by timestep, from the least noise to the most.
 func (t *training) bucketPanel(s surface, w, h int) block {
+	return t.keep(s, "buckets", w, h, func() block { return t.drawBucketPanel(s, w, h) })
+}
+
+func (t *training) drawBucketPanel(s surface, w, h int) block {
 	th := s.th
 	note := ""
 	if t.start.T > 0 {
@@ -164,6 +205,10 @@ func (t *training) bucketPanel(s surface, w, h int) block {
 
 // heatPanel is the loss by timestep over time: the least noise at the top, now on the right.
 func (t *training) heatPanel(s surface, w, h int) block {
+	return t.keep(s, "heat", w, h, func() block { return t.drawHeatPanel(s, w, h) })
+}
+
+func (t *training) drawHeatPanel(s surface, w, h int) block {
 	th := s.th
 	return panel(th, "loss by timestep over time", th.dim.Paint("t ↓  steps →"), w, h, func(w, h int) block {
 		if len(t.heat.columns) == 0 {

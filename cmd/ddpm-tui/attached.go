@@ -19,7 +19,7 @@ import (
 
 // How often an attached screen looks.
 const (
-	logPoll    = 100 * time.Millisecond // at the log
+	logPoll    = 200 * time.Millisecond // at the log
 	lockPoll   = 300 * time.Millisecond // whether the trainer lives
 	endPoll    = 20 * time.Millisecond  // the same, after it said that it ends
 	socketPoll = time.Second            // for its socket, while there is no connection

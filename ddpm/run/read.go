@@ -73,7 +73,8 @@ func scan(dir string, from int64) (*scanner, error) {
 		from = 0
 	}
 	whole := io.NewSectionReader(file, from, info.Size()-from)
-	return &scanner{file: file, r: bufio.NewReaderSize(whole, 256<<10), at: from}, nil
+	const block = 256 << 10
+	return &scanner{file: file, r: bufio.NewReaderSize(whole, int(min(block, whole.Size()+1))), at: from}, nil
 }
 
 // next returns the next event; io.EOF at the end and at a torn line.

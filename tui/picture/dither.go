@@ -13,6 +13,13 @@ type cube struct {
 	levels  [3][]uint8
 	nearest [3][256]uint8 // channel value to level
 	palette color.Palette // red changes slowest
+	known   [3][256]tally
+}
+
+// A tally is what a channel's value adds to the index of a colour, and the value it becomes.
+type tally struct {
+	index uint8
+	value int32
 }
 
 func newCube(r, g, b []uint8) *cube {
@@ -26,6 +33,12 @@ func newCube(r, g, b []uint8) *cube {
 				}
 			}
 			c.nearest[ch][v] = uint8(best)
+		}
+	}
+	for ch, weight := range [3]int{len(g) * len(b), len(b), 1} {
+		for v := range 256 {
+			k := int(c.nearest[ch][v])
+			c.known[ch][v] = tally{uint8(k * weight), int32(c.levels[ch][k])}
 		}
 	}
 	for _, rv := range r {
@@ -159,6 +172,41 @@ func dither(img *image.RGBA, pick func(r, g, b int) (int, [3]int), strength int,
 				next[x+1][ch] += 5 * e
 				next[x+2][ch] += e
 			}
+		}
+		here, next = next, here
+		clear(next)
+	}
+	return out
+}
+
+// dither is the function of that name for a cube, with the whole of the error: the same pixels in a fraction of the time.
+func (c *cube) dither(img *image.RGBA, hole uint8) []uint8 {
+	w, h := img.Rect.Dx(), img.Rect.Dy()
+	out := make([]uint8, w*h)
+	here, next := make([]int32, 3*(w+2)), make([]int32, 3*(w+2)) // as there
+	for y := range h {
+		row, to := img.Pix[img.PixOffset(0, y):][:4*w], out[y*w:][:w]
+		var right [3]int32 // what the pixel before passes on
+		for x := range to {
+			p := row[4*x : 4*x+4 : 4*x+4]
+			if p[3] == 0 {
+				to[x] = hole
+				right = [3]int32{}
+				continue
+			}
+			now, below := here[3*x+3:3*x+6:3*x+6], next[3*x:3*x+9:3*x+9]
+			n := uint8(0)
+			for ch := range 3 {
+				v := min(255, max(0, int32(p[ch])+(now[ch]+right[ch]+8)>>4))
+				k := c.known[ch][v]
+				n += k.index
+				e := v - k.value
+				right[ch] = 7 * e
+				below[ch] += 3 * e
+				below[3+ch] += 5 * e
+				below[6+ch] += e
+			}
+			to[x] = n
 		}
 		here, next = next, here
 		clear(next)

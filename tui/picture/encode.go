@@ -1,7 +1,7 @@
 package picture
 
 import (
-	"hash/fnv"
+	"hash/maphash"
 	"image"
 	"image/color"
 )
@@ -96,15 +96,19 @@ func EncodeWithin(s Sheet, mode Mode, o Options, id, from, bytes int) (Encoded, 
 	}
 }
 
+// seed makes equal pictures have equal fingerprints.
+var seed = maphash.MakeSeed()
+
 // fingerprint is a hash of what is written, and how much it is.
 func fingerprint(e *Encoded) (id uint64, size int) {
-	sum := fnv.New64a()
+	var sum maphash.Hash
+	sum.SetSeed(seed)
 	for _, p := range e.Parts {
 		sum.Write(p.Data)
 		size += len(p.Data)
 	}
 	for _, l := range e.Lines {
-		sum.Write([]byte(l))
+		sum.WriteString(l)
 		size += len(l)
 	}
 	return sum.Sum64(), size

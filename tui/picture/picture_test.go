@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"image/draw"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -231,6 +232,25 @@ func BenchmarkEncodeLive(b *testing.B) {
 	for b.Loop() {
 		if _, err := EncodeSheet(Sheet{Image: src, Rows: 4, Cols: 4}, Sixel, Options{Cols: 34, Rows: 18, CellW: 8, CellH: 15}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// The fast way to dither gives the pixels of the plain one, gaps included.
+func TestCubeDither(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	img := image.NewRGBA(image.Rect(0, 0, 67, 41))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(rnd.Uint32())
+		if i%4 == 3 && rnd.IntN(9) > 0 {
+			img.Pix[i] = 255
+		} else if i%4 == 3 {
+			img.Pix[i] = 0
+		}
+	}
+	for n, c := range cubes {
+		if !bytes.Equal(c.dither(img, 255), dither(img, c.pick, 16, 255)) {
+			t.Errorf("%d colours: other pixels", n)
 		}
 	}
 }

@@ -59,6 +59,7 @@ type Screen struct {
 	want    [Slots]*Placement
 	slots   [Slots]slot
 	margins bool // scrolling margins are set
+	cursor  cursor
 	waiting bool // a write by ourselves is due
 	closed  bool
 	link    *Link     // nil: nothing is asked and nothing held back
@@ -82,7 +83,7 @@ type slot struct {
 
 // NewScreen makes a screen that writes to out.
 func NewScreen(out io.Writer) *Screen {
-	s := &Screen{out: out, loading: -1, kitty: map[int]bool{}}
+	s := &Screen{out: out, loading: -1, kitty: map[int]bool{}, cursor: nowhere}
 	for k := range s.slots {
 		s.slots[k].generation = -1
 	}
@@ -131,7 +132,7 @@ func (t tty) Write(p []byte) (int, error) { return t.screen.Write(p) }
 func (s *Screen) Resize(cols, rows int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cols, s.rows = cols, rows
+	s.cols, s.rows, s.cursor = cols, rows, nowhere
 }
 
 // Show says what pictures belong to the text that the program hands to its renderer next, and which of kitty's are to be loaded for a

@@ -223,3 +223,38 @@ func FuzzTranslate(f *testing.F) {
 		}
 	})
 }
+
+// Characters that are inserted or deleted move the pictures in their row and no others; where the row is not certain, all.
+func TestInsertedCharacters(t *testing.T) {
+	for frame, want := range map[string]bool{
+		"\x1b[2;5Hab\x1b[3P":                      false, // the row above
+		"\x1b[6;1H\x1b[@":                         false, // the row below
+		"\x1b[3;5H\x1b[P":                         true,
+		"\x1b[5;1Hx\x1b[2P":                       true,
+		"\x1b[2;1H\x1b[38;5;245mab\r\n\x1b[P":     true,  // one further
+		"\x1b[1;1Hab\r\n\x1b[P":                   false, // row 2
+		"\x1b[8d\x1b[3A\x1b[P":                    true,
+		"\x1b[8d\x1b[2A\x1b[P":                    false,
+		"\x1b[2;79Habcd\x1b[P":                    true, // it has wrapped, or not
+		"\x1b[2;1H\x1bM\x1b[P":                    true, // not known here
+		"\x1b[24;1H\n\x1b[P":                      true, // it has scrolled
+		"\x1b[7;1H\x1b[2L":                        false,
+		"\x1b[2;1H\x1b[L":                         true,
+		"\x1b[?2026h\x1b[2;1Hab\x1b[P\x1b[?2026l": false,
+	} {
+		var out sink
+		s := NewScreen(&out)
+		s.Resize(80, 24)
+		s.Show([]Placement{fake(0, 4, 2, 3, 3, "one")}) // in rows 3 to 5
+		for y := range 3 {
+			write(t, s, fmt.Sprintf("\x1b[%d;5H", 3+y)+holders(0, 3))
+		}
+		if !strings.Contains(out.take(), "one") {
+			t.Fatal("no picture")
+		}
+		write(t, s, frame)
+		if got := strings.Contains(out.take(), "one"); got != want {
+			t.Errorf("%q: drawn again %v, want %v", frame, got, want)
+		}
+	}
+}

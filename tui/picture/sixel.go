@@ -54,17 +54,17 @@ func paletted(img *image.RGBA, colors int, still bool, back color.Color) *image.
 		back = color.Black
 	}
 	var palette color.Palette
-	var pick func(r, g, b int) (int, [3]int)
+	var dithered func(hole uint8) []uint8
 	fixed := cubes[colors]
 	if still || fixed == nil {
 		t := newTable(adaptive(img, max(1, colors-1))) // one register is for back
-		palette, pick = t.palette, t.pick
+		palette, dithered = t.palette, func(hole uint8) []uint8 { return dither(img, t.pick, 16, hole) }
 	} else {
-		palette, pick = fixed.palette, fixed.pick
+		palette, dithered = fixed.palette, func(hole uint8) []uint8 { return fixed.dither(img, hole) }
 	}
 	palette = append(palette[:len(palette):len(palette)], percent(back))
 	return &image.Paletted{
-		Pix:     dither(img, pick, 16, uint8(len(palette)-1)),
+		Pix:     dithered(uint8(len(palette) - 1)),
 		Stride:  img.Rect.Dx(),
 		Rect:    image.Rect(0, 0, img.Rect.Dx(), img.Rect.Dy()),
 		Palette: palette,

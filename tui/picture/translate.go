@@ -14,6 +14,7 @@ func (s *Screen) translate(dst, p []byte) []byte {
 		for i < len(p) && p[i] != 0x1b && !placeholder(p[i:]) {
 			i++
 		}
+		s.cursor.print(p[:i], s.cols, s.rows, s.margins)
 		if i == len(p) {
 			return append(dst, p...)
 		}
@@ -27,6 +28,7 @@ func (s *Screen) translate(dst, p []byte) []byte {
 		r, count, n := run(p)
 		sl := &s.slots[int(r-first)/Generations]
 		sl.generation, sl.dirty = int(r-first)%Generations, true
+		s.cursor.col += count
 		dst = csi(dst, count, 'X')
 		dst = csi(dst, count, 'C')
 		p = p[n:]
@@ -121,11 +123,12 @@ func control(seq []byte) (final byte, params [2]int) {
 }
 
 // note marks the pictures that a control sequence moves. Rows move inside of scrolling margins (r), or, without margins, anywhere
-// (insert and delete lines, scroll); characters move along a row (insert and delete characters), and which row that is is not known
-// here.
+// (scroll) or from the cursor's on (insert and delete lines); characters move along the cursor's row (insert and delete characters).
 func (s *Screen) note(seq []byte) {
 	final, params := control(seq)
-	top, bottom := 0, math.MaxInt32
+	row := s.cursor.row
+	s.cursor.move(seq, final, params, s.rows, s.margins)
+	top, bottom := max(0, row), math.MaxInt32 // of an unknown row: any
 	switch final {
 	case 'r':
 		top, bottom = params[0]-1, params[1]
@@ -138,7 +141,13 @@ func (s *Screen) note(seq []byte) {
 		if s.margins {
 			return // noted with the margins
 		}
+		if final == 'S' || final == 'T' {
+			top = 0
+		}
 	case '@', 'P':
+		if row >= 0 {
+			bottom = row + 1
+		}
 	default:
 		return
 	}

@@ -104,11 +104,17 @@ type Frame struct {
 	Caption    string
 }
 
+// smallPixels is up to where a picture is not compressed: bytes are cheap on a socket, and the time of trainer and viewers is not.
+const smallPixels = 512 << 10
+
 // encode makes a line of a frame.
 func (f *Frame) encode() ([]byte, error) {
 	var b bytes.Buffer
-	fast := png.Encoder{CompressionLevel: png.BestSpeed}
-	if err := fast.Encode(&b, f.Image); err != nil {
+	e := png.Encoder{CompressionLevel: png.BestSpeed}
+	if size := f.Image.Bounds().Size(); size.X*size.Y <= smallPixels {
+		e.CompressionLevel = png.NoCompression
+	}
+	if err := e.Encode(&b, f.Image); err != nil {
 		return nil, err
 	}
 	return line(&down{Type: typeFrame, Frame: &frame{f.Name, f.Step, f.Rows, f.Cols, f.Caption, b.Bytes()}}, maxDown)
