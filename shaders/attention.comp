@@ -1,45 +1,54 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// o = softmax(q k^T scale) v, one row of one head a workgroup. L positions, C channels, D a head. arg 0: scale.
+// o = softmax(q k^T scale) v and lse: [N,heads,L], the logarithm of the sum of exp(q k^T scale) of each row. The softmax goes along: where a
+// tile has a larger score than all before it, what was summed so far is scaled down.
 #include "common.glsl"
-#include "reduce.glsl"
-SPEC(1, L) SPEC(2, C) SPEC(3, D)
-READ(0, q) READ(1, k) READ(2, v) WRITE(3, o) WRITE(4, p)
-shared float row[L];
+#include "attention.glsl"
+READ(0, q) READ(1, k) READ(2, v) WRITE(3, o) WRITE(4, lse)
+const uint PARTS = THREADS / T; // invocations that share a row's softmax
+shared float parts[THREADS];
+shared vec4 factors[SIDE]; // what the sums of each row are scaled by
 
 void main() {
-	const uint heads = C / D;
-	uint i = gl_WorkGroupID.x, head = gl_WorkGroupID.y, n = head / heads, c0 = head % heads * D, t = gl_LocalInvocationIndex;
-	uint base = n * L * C + c0;
-	float top = -3.4e38;
-	for (uint j = t; j < L; j += gl_WorkGroupSize.x) {
-		float s = 0.0;
-		for (uint c = 0; c < D; c++) s += q(base + i * C + c) * k(base + j * C + c);
-		row[j] = s * argf(0);
-		top = max(top, row[j]);
-	}
-	barrier();
-	sumParts[t] = top;
-	for (uint h = gl_WorkGroupSize.x / 2; h > 0; h /= 2) {
+	vec4 sum[CHUNKS * TC];
+	for (uint i = 0; i < CHUNKS * TC; i++) sum[i] = vec4(0.0);
+	uint row = TID % T, part = TID / T;
+	float top = -3.4e38, total = 0.0;
+	for (uint k0 = 0; k0 < L; k0 += T) {
+		vec4 s[4];
+		SCORES(s, q, k, ROW0, k0)
 		barrier();
-		if (t < h) sumParts[t] = max(sumParts[t], sumParts[t + h]);
+		setWeights(s);
+		barrier();
+		float high = top;
+		for (uint j = part; j < T; j += PARTS)
+			if (k0 + j < L) high = max(high, weights[j * SIDE + row / 4][row % 4] * argf(0));
+		parts[TID] = high;
+		barrier();
+		for (uint p = 0; p < PARTS; p++) high = max(high, parts[p * T + row]);
+		barrier();
+		float some = 0.0;
+		for (uint j = part; j < T; j += PARTS) {
+			float p = 0.0;
+			if (k0 + j < L) p = exp(weights[j * SIDE + row / 4][row % 4] * argf(0) - high);
+			weights[j * SIDE + row / 4][row % 4] = p;
+			some += p;
+		}
+		parts[TID] = some;
+		float factor = exp(top - high);
+		if (part == 0) factors[row / 4][row % 4] = factor;
+		barrier();
+		total *= factor;
+		for (uint p = 0; p < PARTS; p++) total += parts[p * T + row];
+		top = high;
+		for (uint i = 0; i < CHUNKS * TC; i++) sum[i] *= factors[TY];
+		ACCUMULATE(sum, v, k0)
 	}
 	barrier();
-	top = sumParts[0];
-	float sum = 0.0;
-	for (uint j = t; j < L; j += gl_WorkGroupSize.x) {
-		row[j] = exp(row[j] - top);
-		sum += row[j];
-	}
-	sum = total(sum);
-	for (uint j = t; j < L; j += gl_WorkGroupSize.x) {
-		row[j] /= sum;
-		p((head * L + i) * L + j, row[j]);
+	if (part == 0) {
+		factors[row / 4][row % 4] = 1.0 / total;
+		if (gl_WorkGroupID.z == 0 && ROW0 + row < L) lse(HEAD * L + ROW0 + row, top + log(total));
 	}
 	barrier();
-	for (uint c = t; c < D; c += gl_WorkGroupSize.x) {
-		float s = 0.0;
-		for (uint j = 0; j < L; j++) s += row[j] * v(base + j * C + c);
-		o(base + i * C + c, s);
-	}
+	STORE(o, sum, factors[TY])
 }

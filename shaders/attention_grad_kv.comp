@@ -1,29 +1,39 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// dk and dv, one position of one head a workgroup.
+// dk = ds^T q and dv = p^T do; p and ds as in attention_grad_q, their rows here as columns.
 #include "common.glsl"
-#include "reduce.glsl"
-SPEC(1, L) SPEC(2, C) SPEC(3, D)
-READ(0, q) READ(1, v) READ(2, p) READ(3, dO) READ(4, dots) WRITE(5, dk) WRITE(6, dv)
-shared float column_[L];
+#include "attention.glsl"
+READ(0, q) READ(1, k) READ(2, v) READ(3, dO) READ(4, lse) READ(5, dots) WRITE(6, dk) WRITE(7, dv)
 
 void main() {
-	const uint heads = C / D;
-	uint j = gl_WorkGroupID.x, head = gl_WorkGroupID.y, n = head / heads, c0 = head % heads * D, t = gl_LocalInvocationIndex;
-	uint base = n * L * C + c0;
-	for (uint i = t; i < L; i += gl_WorkGroupSize.x) {
-		float s = 0.0;
-		for (uint c = 0; c < D; c++) s += dO(base + i * C + c) * v(base + j * C + c);
-		column_[i] = p((head * L + i) * L + j) * (s - dots(head * L + i)) * argf(0);
+	vec4 sumK[CHUNKS * TC], sumV[CHUNKS * TC];
+	for (uint i = 0; i < CHUNKS * TC; i++) {
+		sumK[i] = vec4(0.0);
+		sumV[i] = vec4(0.0);
 	}
-	barrier();
-	for (uint c = t; c < D; c += gl_WorkGroupSize.x) {
-		float a = 0.0, b = 0.0;
-		for (uint i = 0; i < L; i++) {
-			a += column_[i] * q(base + i * C + c);
-			b += p((head * L + i) * L + j) * dO(base + i * C + c);
+	for (uint k0 = 0; k0 < L; k0 += T) {
+		vec4 s[4], dp[4];
+		SCORES(s, k, q, ROW0, k0)
+		SCORES(dp, v, dO, ROW0, k0)
+		for (uint j = 0; j < 4; j++) {
+			uint r = k0 + 4 * TX + j;
+			float rowLse = 0.0, rowDot = 0.0;
+			if (r < L) {
+				rowLse = lse(HEAD * L + r);
+				rowDot = dots(HEAD * L + r);
+			}
+			for (uint i = 0; i < 4; i++) {
+				s[i][j] = exp(s[i][j] * argf(0) - rowLse);
+				dp[i][j] = s[i][j] * (dp[i][j] - rowDot);
+			}
 		}
-		dk(base + j * C + c, a);
-		dv(base + j * C + c, b);
+		barrier();
+		setWeights(s);
+		ACCUMULATE(sumV, dO, k0)
+		barrier();
+		setWeights(dp);
+		ACCUMULATE(sumK, q, k0)
 	}
+	STORE(dk, sumK, argf(0))
+	STORE(dv, sumV, 1.0)
 }

@@ -1,30 +1,29 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// dq and dots[i] = sum over j of p dp, one row of one head a workgroup.
+// dq = ds k, with p = exp(q k^T scale - lse) and ds = scale p (do v^T - dots).
 #include "common.glsl"
-#include "reduce.glsl"
-SPEC(1, L) SPEC(2, C) SPEC(3, D)
-READ(0, k) READ(1, v) READ(2, p) READ(3, dO) WRITE(4, dq) WRITE(5, dots)
-shared float row[L];
+#include "attention.glsl"
+READ(0, q) READ(1, k) READ(2, v) READ(3, dO) READ(4, lse) READ(5, dots) WRITE(6, dq)
 
 void main() {
-	const uint heads = C / D;
-	uint i = gl_WorkGroupID.x, head = gl_WorkGroupID.y, n = head / heads, c0 = head % heads * D, t = gl_LocalInvocationIndex;
-	uint base = n * L * C + c0;
-	float dot_ = 0.0;
-	for (uint j = t; j < L; j += gl_WorkGroupSize.x) {
-		float s = 0.0;
-		for (uint c = 0; c < D; c++) s += dO(base + i * C + c) * v(base + j * C + c);
-		row[j] = s;
-		dot_ += s * p((head * L + i) * L + j);
+	vec4 sum[CHUNKS * TC];
+	for (uint i = 0; i < CHUNKS * TC; i++) sum[i] = vec4(0.0);
+	vec4 rowLse = vec4(0.0), rowDot = vec4(0.0);
+	for (uint i = 0; i < 4; i++) {
+		uint r = ROW0 + 4 * TY + i;
+		if (r < L) {
+			rowLse[i] = lse(HEAD * L + r);
+			rowDot[i] = dots(HEAD * L + r);
+		}
 	}
-	dot_ = total(dot_);
-	for (uint j = t; j < L; j += gl_WorkGroupSize.x) row[j] = p((head * L + i) * L + j) * (row[j] - dot_) * argf(0);
-	barrier();
-	for (uint c = t; c < D; c += gl_WorkGroupSize.x) {
-		float s = 0.0;
-		for (uint j = 0; j < L; j++) s += row[j] * k(base + j * C + c);
-		dq(base + i * C + c, s);
+	for (uint k0 = 0; k0 < L; k0 += T) {
+		vec4 s[4], dp[4];
+		SCORES(s, q, k, ROW0, k0)
+		SCORES(dp, dO, v, ROW0, k0)
+		for (uint i = 0; i < 4; i++) s[i] = exp(s[i] * argf(0) - rowLse[i]) * (dp[i] - rowDot[i]);
+		barrier();
+		setWeights(s);
+		ACCUMULATE(sum, k, k0)
 	}
-	if (t == 0) dots(head * L + i, dot_);
+	STORE(dq, sum, argf(0))
 }

@@ -96,7 +96,6 @@ func (p *problem) updated(i int) (out int, ok bool) {
 // weights are the values with four axes that are not images, so that no convolution reads them as one and none ever has a halo.
 var weights = map[string]bool{
 	"conv2d in 1": true, "conv2d_data in 1": true, "conv2d_weight out 0": true, // kernels, [O,KH,KW,I]
-	"attention out 1": true, "attention_grad in 3": true, // weights of attention, [N,heads,HW,HW]
 }
 
 // image says whether a value is an image [N,H,W,C] of more than one pixel, which may have a halo in memory.

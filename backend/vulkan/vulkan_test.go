@@ -65,3 +65,14 @@ func TestMemoryReuse(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLittleSharedMemory is attention with the smaller of its tiles, which devices with the least shared memory that Vulkan allows get.
+func TestLittleSharedMemory(t *testing.T) {
+	b := device(t, Options{})
+	b.Limits.Shared = 16 << 10
+	for _, only := range []string{"attention/several tiles", "attention_grad/several tiles"} {
+		if err := conformance.Err(conformance.Check(context.Background(), b, only)); err != nil {
+			t.Error(err)
+		}
+	}
+}

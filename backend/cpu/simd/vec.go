@@ -30,8 +30,8 @@ type vecKernels struct {
 	imageToFloat               func(dst []float32, src []uint8) // a multiple of imageStep elements
 	sum, sumSq, probe          func(a []float32) float64        // at most sumBlock elements
 	sumSqDiff                  func(a, b []float32) float64     // at most sumBlock elements
-	softmax                    func(x []float32, scale float32)
-	softmaxGrad                func(ds, p, dp []float32, scale float32)
+	softmax                    func(x []float32, scale float32) (top, sum float32)
+	softmaxBack                func(s, dp []float32, scale, lse, dot float32)
 	adamW                      func(p, grad, m, v []float32, clip, b1, c1, b2, c2, root, eps, step, decay float32)
 	adamWEMA                   func(p, grad, m, v, ema []float32, clip, b1, c1, b2, c2, root, eps, step, decay, rate float32)
 	channelSums                func(sum, sumsq, x []float32, xs, pixels int)
@@ -169,15 +169,20 @@ func (v *Vec) HasNonFinite(a []float32) bool {
 	return v.k.probe(a) != 0
 }
 
-// SoftmaxRow computes x = softmax(scale*x) in place for one row. Elements more
-// than 87 below the largest get about 1e-38 times its share, not 0.
-func (v *Vec) SoftmaxRow(x []float32, scale float32) { v.k.softmax(x, scale) }
+// SoftmaxRow computes x = softmax(scale*x) in place for one row, and returns
+// log(sum(exp(scale*x))). Elements more than 87 below the largest get about
+// 1e-38 times its share, not 0.
+func (v *Vec) SoftmaxRow(x []float32, scale float32) (lse float32) {
+	top, sum := v.k.softmax(x, scale)
+	return float32(float64(top) + math.Log(float64(sum)))
+}
 
-// SoftmaxRowGrad computes the gradient of SoftmaxRow from its result p and the
-// gradient dp of that: ds = scale * p * (dp - sum(p*dp)).
-func (v *Vec) SoftmaxRowGrad(ds, p, dp []float32, scale float32) {
-	sameLen("SoftmaxRowGrad", len(ds), p, dp)
-	v.k.softmaxGrad(ds, p, dp, scale)
+// SoftmaxRowBack computes the softmax p = exp(scale*s - lse) of a row again, in
+// the place of s, and in the place of the gradient dp of p that of s:
+// scale * p * (dp - dot), where dot is sum(p*dp).
+func (v *Vec) SoftmaxRowBack(s, dp []float32, scale, lse, dot float32) {
+	sameLen("SoftmaxRowBack", len(s), dp)
+	v.k.softmaxBack(s, dp, scale, lse, dot)
 }
 
 // AdamScalars are the scalars of a step of AdamW. They are float64 because

@@ -1680,9 +1680,9 @@ end5:
 	VZEROUPPER
 	RET
 
-// func vecSoftmaxAVX2(x []float32, scale float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·vecSoftmaxAVX2(SB), NOSPLIT, $0-28
+// func vecSoftmaxAVX2(x []float32, scale float32) (top float32, sum float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·vecSoftmaxAVX2(SB), NOSPLIT, $0-40
 	MOVQ         x_base+0(FP), AX
 	MOVQ         x_len+8(FP), CX
 	VBROADCASTSS scale+24(FP), Y0
@@ -1834,51 +1834,51 @@ done9:
 	VMASKMOVPS   (AX)(DX*4), Y5, Y6
 	VMULPS       Y0, Y6, Y0
 	VSUBPS       Y1, Y0, Y0
-	VBROADCASTSS vecdata<>+160(SB), Y1
-	VBROADCASTSS vecdata<>+128(SB), Y6
-	VMINPS       Y0, Y6, Y0
-	VMAXPS       Y0, Y1, Y0
-	VMULPS       vecdata<>+256(SB), Y0, Y1
-	VCVTPS2DQ    Y1, Y1
-	VPSLLD       $0x17, Y1, Y6
-	VCVTDQ2PS    Y1, Y1
-	VFNMADD231PS vecdata<>+320(SB), Y1, Y0
-	VFNMADD231PS vecdata<>+352(SB), Y1, Y0
-	VMOVUPS      vecdata<>+512(SB), Y1
-	VFMADD213PS  vecdata<>+480(SB), Y0, Y1
-	VFMADD213PS  vecdata<>+448(SB), Y0, Y1
-	VFMADD213PS  vecdata<>+416(SB), Y0, Y1
-	VFMADD213PS  vecdata<>+384(SB), Y0, Y1
-	VFMADD213PS  vecdata<>+32(SB), Y0, Y1
-	VFMADD213PS  vecdata<>+32(SB), Y0, Y1
-	VPADDD       Y6, Y1, Y1
-	VMASKMOVPS   Y1, Y5, (AX)(DX*4)
-	VBLENDVPS    Y5, Y1, Y4, Y0
+	VBROADCASTSS vecdata<>+160(SB), Y6
+	VBROADCASTSS vecdata<>+128(SB), Y7
+	VMINPS       Y0, Y7, Y0
+	VMAXPS       Y0, Y6, Y0
+	VMULPS       vecdata<>+256(SB), Y0, Y6
+	VCVTPS2DQ    Y6, Y6
+	VPSLLD       $0x17, Y6, Y7
+	VCVTDQ2PS    Y6, Y6
+	VFNMADD231PS vecdata<>+320(SB), Y6, Y0
+	VFNMADD231PS vecdata<>+352(SB), Y6, Y0
+	VMOVUPS      vecdata<>+512(SB), Y6
+	VFMADD213PS  vecdata<>+480(SB), Y0, Y6
+	VFMADD213PS  vecdata<>+448(SB), Y0, Y6
+	VFMADD213PS  vecdata<>+416(SB), Y0, Y6
+	VFMADD213PS  vecdata<>+384(SB), Y0, Y6
+	VFMADD213PS  vecdata<>+32(SB), Y0, Y6
+	VFMADD213PS  vecdata<>+32(SB), Y0, Y6
+	VPADDD       Y7, Y6, Y6
+	VMASKMOVPS   Y6, Y5, (AX)(DX*4)
+	VBLENDVPS    Y5, Y6, Y4, Y0
 	VADDPS       Y0, Y2, Y2
 
 end10:
-	VBROADCASTSS vecdata<>+32(SB), Y0
-	VADDPS       Y3, Y2, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X1, X2, X2
-	VPERMILPS    $0x4e, X2, X1
-	VADDPS       X1, X2, X1
-	VPERMILPS    $0xb1, X1, X2
-	VADDPS       X1, X2, X2
-	VBROADCASTSS X2, Y1
-	VDIVPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y0
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x4e, X2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0xb1, X0, X2
+	VADDPS       X0, X2, X2
+	VBROADCASTSS X2, Y0
+	VBROADCASTSS vecdata<>+32(SB), Y2
+	VDIVPS       Y0, Y2, Y2
 	XORQ         DX, DX
 
 loop11:
 	LEAQ    16(DX), BX
 	CMPQ    BX, CX
 	JGT     done12
-	VMOVUPS (AX)(DX*4), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (AX)(DX*4)
-	VMOVUPS 32(AX)(DX*4), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, 32(AX)(DX*4)
+	VMOVUPS (AX)(DX*4), Y3
+	VMULPS  Y2, Y3, Y3
+	VMOVUPS Y3, (AX)(DX*4)
+	VMOVUPS 32(AX)(DX*4), Y3
+	VMULPS  Y2, Y3, Y3
+	VMOVUPS Y3, 32(AX)(DX*4)
 	ADDQ    $0x00000010, DX
 	JMP     loop11
 
@@ -1887,9 +1887,9 @@ loop13:
 	LEAQ    8(DX), BX
 	CMPQ    BX, CX
 	JGT     done14
-	VMOVUPS (AX)(DX*4), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (AX)(DX*4)
+	VMOVUPS (AX)(DX*4), Y3
+	VMULPS  Y2, Y3, Y3
+	VMOVUPS Y3, (AX)(DX*4)
 	ADDQ    $0x00000008, DX
 	JMP     loop13
 
@@ -1898,120 +1898,159 @@ done14:
 	JLE        end15
 	LEAQ       vecdata<>+1728(SB), BX
 	NEGQ       CX
-	VMOVUPS    32(BX)(CX*4), Y1
-	VMASKMOVPS (AX)(DX*4), Y1, Y2
-	VMULPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (AX)(DX*4)
+	VMOVUPS    32(BX)(CX*4), Y3
+	VMASKMOVPS (AX)(DX*4), Y3, Y4
+	VMULPS     Y2, Y4, Y2
+	VMASKMOVPS Y2, Y3, (AX)(DX*4)
 
 end15:
+	MOVSS X1, top+32(FP)
+	MOVSS X0, sum+36(FP)
 	VZEROUPPER
 	RET
 
-// func vecSoftmaxGradAVX2(ds []float32, p []float32, dp []float32, scale float32)
+// func vecSoftmaxBackAVX2(s []float32, dp []float32, scale float32, lse float32, dot float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·vecSoftmaxGradAVX2(SB), NOSPLIT, $0-76
-	MOVQ   ds_base+0(FP), AX
-	MOVQ   p_base+24(FP), CX
-	MOVQ   dp_base+48(FP), DX
-	MOVQ   ds_len+8(FP), BX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	XORQ   SI, SI
+TEXT ·vecSoftmaxBackAVX2(SB), NOSPLIT, $0-60
+	MOVQ         s_base+0(FP), AX
+	MOVQ         dp_base+24(FP), CX
+	MOVQ         s_len+8(FP), DX
+	VBROADCASTSS scale+48(FP), Y0
+	VBROADCASTSS lse+52(FP), Y1
+	VBROADCASTSS dot+56(FP), Y2
+	XORQ         BX, BX
 
 loop1:
-	LEAQ        16(SI), DI
-	CMPQ        DI, BX
-	JGT         done2
-	VMOVUPS     (CX)(SI*4), Y2
-	VMOVUPS     (DX)(SI*4), Y3
-	VFMADD231PS Y2, Y3, Y0
-	VMOVUPS     32(CX)(SI*4), Y2
-	VMOVUPS     32(DX)(SI*4), Y3
-	VFMADD231PS Y2, Y3, Y1
-	ADDQ        $0x00000010, SI
-	JMP         loop1
+	LEAQ         16(BX), SI
+	CMPQ         SI, DX
+	JGT          done2
+	VMOVUPS      (AX)(BX*4), Y3
+	VMULPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VBROADCASTSS vecdata<>+160(SB), Y4
+	VBROADCASTSS vecdata<>+128(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMAXPS       Y3, Y4, Y3
+	VMULPS       vecdata<>+256(SB), Y3, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPSLLD       $0x17, Y4, Y5
+	VCVTDQ2PS    Y4, Y4
+	VFNMADD231PS vecdata<>+320(SB), Y4, Y3
+	VFNMADD231PS vecdata<>+352(SB), Y4, Y3
+	VMOVUPS      vecdata<>+512(SB), Y4
+	VFMADD213PS  vecdata<>+480(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+448(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+416(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+384(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
+	VPADDD       Y5, Y4, Y4
+	VMOVUPS      Y4, (AX)(BX*4)
+	VMOVUPS      (CX)(BX*4), Y3
+	VSUBPS       Y2, Y3, Y3
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      Y3, (CX)(BX*4)
+	VMOVUPS      32(AX)(BX*4), Y3
+	VMULPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VBROADCASTSS vecdata<>+160(SB), Y4
+	VBROADCASTSS vecdata<>+128(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMAXPS       Y3, Y4, Y3
+	VMULPS       vecdata<>+256(SB), Y3, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPSLLD       $0x17, Y4, Y5
+	VCVTDQ2PS    Y4, Y4
+	VFNMADD231PS vecdata<>+320(SB), Y4, Y3
+	VFNMADD231PS vecdata<>+352(SB), Y4, Y3
+	VMOVUPS      vecdata<>+512(SB), Y4
+	VFMADD213PS  vecdata<>+480(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+448(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+416(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+384(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
+	VPADDD       Y5, Y4, Y4
+	VMOVUPS      Y4, 32(AX)(BX*4)
+	VMOVUPS      32(CX)(BX*4), Y3
+	VSUBPS       Y2, Y3, Y3
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      Y3, 32(CX)(BX*4)
+	ADDQ         $0x00000010, BX
+	JMP          loop1
 
 done2:
 loop3:
-	LEAQ        8(SI), DI
-	CMPQ        DI, BX
-	JGT         done4
-	VMOVUPS     (CX)(SI*4), Y2
-	VMOVUPS     (DX)(SI*4), Y3
-	VFMADD231PS Y2, Y3, Y0
-	ADDQ        $0x00000008, SI
-	JMP         loop3
+	LEAQ         8(BX), SI
+	CMPQ         SI, DX
+	JGT          done4
+	VMOVUPS      (AX)(BX*4), Y3
+	VMULPS       Y0, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VBROADCASTSS vecdata<>+160(SB), Y4
+	VBROADCASTSS vecdata<>+128(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMAXPS       Y3, Y4, Y3
+	VMULPS       vecdata<>+256(SB), Y3, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPSLLD       $0x17, Y4, Y5
+	VCVTDQ2PS    Y4, Y4
+	VFNMADD231PS vecdata<>+320(SB), Y4, Y3
+	VFNMADD231PS vecdata<>+352(SB), Y4, Y3
+	VMOVUPS      vecdata<>+512(SB), Y4
+	VFMADD213PS  vecdata<>+480(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+448(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+416(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+384(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
+	VFMADD213PS  vecdata<>+32(SB), Y3, Y4
+	VPADDD       Y5, Y4, Y4
+	VMOVUPS      Y4, (AX)(BX*4)
+	VMOVUPS      (CX)(BX*4), Y3
+	VSUBPS       Y2, Y3, Y3
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      Y3, (CX)(BX*4)
+	ADDQ         $0x00000008, BX
+	JMP          loop3
 
 done4:
-	MOVQ        BX, DI
-	SUBQ        SI, DI
-	JLE         end5
-	LEAQ        vecdata<>+1728(SB), R8
-	NEGQ        DI
-	VMOVUPS     32(R8)(DI*4), Y2
-	VMASKMOVPS  (CX)(SI*4), Y2, Y3
-	VMASKMOVPS  (DX)(SI*4), Y2, Y2
-	VFMADD231PS Y3, Y2, Y0
+	SUBQ         BX, DX
+	JLE          end5
+	LEAQ         vecdata<>+1728(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*4), Y3
+	VMASKMOVPS   (AX)(BX*4), Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VSUBPS       Y1, Y4, Y1
+	VBROADCASTSS vecdata<>+160(SB), Y4
+	VBROADCASTSS vecdata<>+128(SB), Y5
+	VMINPS       Y1, Y5, Y1
+	VMAXPS       Y1, Y4, Y1
+	VMULPS       vecdata<>+256(SB), Y1, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPSLLD       $0x17, Y4, Y5
+	VCVTDQ2PS    Y4, Y4
+	VFNMADD231PS vecdata<>+320(SB), Y4, Y1
+	VFNMADD231PS vecdata<>+352(SB), Y4, Y1
+	VMOVUPS      vecdata<>+512(SB), Y4
+	VFMADD213PS  vecdata<>+480(SB), Y1, Y4
+	VFMADD213PS  vecdata<>+448(SB), Y1, Y4
+	VFMADD213PS  vecdata<>+416(SB), Y1, Y4
+	VFMADD213PS  vecdata<>+384(SB), Y1, Y4
+	VFMADD213PS  vecdata<>+32(SB), Y1, Y4
+	VFMADD213PS  vecdata<>+32(SB), Y1, Y4
+	VPADDD       Y5, Y4, Y4
+	VMASKMOVPS   Y4, Y3, (AX)(BX*4)
+	VMASKMOVPS   (CX)(BX*4), Y3, Y1
+	VSUBPS       Y2, Y1, Y1
+	VMULPS       Y0, Y4, Y0
+	VMULPS       Y0, Y1, Y0
+	VMASKMOVPS   Y0, Y3, (CX)(BX*4)
 
 end5:
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x4e, X1, X0
-	VADDPS       X0, X1, X0
-	VPERMILPS    $0xb1, X0, X1
-	VADDPS       X0, X1, X1
-	VBROADCASTSS X1, Y0
-	VBROADCASTSS scale+72(FP), Y1
-	XORQ         SI, SI
-
-loop6:
-	LEAQ    16(SI), DI
-	CMPQ    DI, BX
-	JGT     done7
-	VMOVUPS (DX)(SI*4), Y2
-	VSUBPS  Y0, Y2, Y2
-	VMOVUPS (CX)(SI*4), Y3
-	VMULPS  Y1, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	VMOVUPS Y2, (AX)(SI*4)
-	VMOVUPS 32(DX)(SI*4), Y2
-	VSUBPS  Y0, Y2, Y2
-	VMOVUPS 32(CX)(SI*4), Y3
-	VMULPS  Y1, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	VMOVUPS Y2, 32(AX)(SI*4)
-	ADDQ    $0x00000010, SI
-	JMP     loop6
-
-done7:
-loop8:
-	LEAQ    8(SI), DI
-	CMPQ    DI, BX
-	JGT     done9
-	VMOVUPS (DX)(SI*4), Y2
-	VSUBPS  Y0, Y2, Y2
-	VMOVUPS (CX)(SI*4), Y3
-	VMULPS  Y1, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	VMOVUPS Y2, (AX)(SI*4)
-	ADDQ    $0x00000008, SI
-	JMP     loop8
-
-done9:
-	SUBQ       SI, BX
-	JLE        end10
-	LEAQ       vecdata<>+1728(SB), DI
-	NEGQ       BX
-	VMOVUPS    32(DI)(BX*4), Y2
-	VMASKMOVPS (DX)(SI*4), Y2, Y3
-	VSUBPS     Y0, Y3, Y0
-	VMASKMOVPS (CX)(SI*4), Y2, Y3
-	VMULPS     Y1, Y3, Y1
-	VMULPS     Y1, Y0, Y0
-	VMASKMOVPS Y0, Y2, (AX)(SI*4)
-
-end10:
 	VZEROUPPER
 	RET
 
@@ -5183,9 +5222,9 @@ end5:
 	VZEROUPPER
 	RET
 
-// func vecSoftmaxAVX512(x []float32, scale float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·vecSoftmaxAVX512(SB), NOSPLIT, $0-28
+// func vecSoftmaxAVX512(x []float32, scale float32) (top float32, sum float32)
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·vecSoftmaxAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS vecdata<>+160(SB), Z0
 	VBROADCASTSS vecdata<>+128(SB), Z1
 	VBROADCASTSS vecdata<>+256(SB), Z2
@@ -5369,19 +5408,19 @@ end10:
 	VPERMILPS     $0xb1, X1, X0
 	VADDPS        X1, X0, X0
 	VBROADCASTSS  X0, Z0
-	VDIVPS        Z0, Z3, Z0
+	VDIVPS        Z0, Z3, Z1
 	XORQ          BX, BX
 
 loop11:
 	LEAQ    32(BX), CX
 	CMPQ    CX, DX
 	JGT     done12
-	VMOVUPS (AX)(BX*4), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)(BX*4)
-	VMOVUPS 64(AX)(BX*4), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, 64(AX)(BX*4)
+	VMOVUPS (AX)(BX*4), Z2
+	VMULPS  Z1, Z2, Z2
+	VMOVUPS Z2, (AX)(BX*4)
+	VMOVUPS 64(AX)(BX*4), Z2
+	VMULPS  Z1, Z2, Z2
+	VMOVUPS Z2, 64(AX)(BX*4)
 	ADDQ    $0x00000020, BX
 	JMP     loop11
 
@@ -5390,9 +5429,9 @@ loop13:
 	LEAQ    16(BX), CX
 	CMPQ    CX, DX
 	JGT     done14
-	VMOVUPS (AX)(BX*4), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)(BX*4)
+	VMOVUPS (AX)(BX*4), Z2
+	VMULPS  Z1, Z2, Z2
+	VMOVUPS Z2, (AX)(BX*4)
 	ADDQ    $0x00000010, BX
 	JMP     loop13
 
@@ -5404,124 +5443,154 @@ done14:
 	SHLL      CL, DX
 	DECL      DX
 	KMOVW     DX, K1
-	VMOVUPS.Z (AX)(BX*4), K1, Z1
-	VMULPS    Z0, Z1, Z0
-	VMOVUPS   Z0, K1, (AX)(BX*4)
+	VMOVUPS.Z (AX)(BX*4), K1, Z2
+	VMULPS    Z1, Z2, Z1
+	VMOVUPS   Z1, K1, (AX)(BX*4)
 
 end15:
+	MOVSS X12, top+32(FP)
+	MOVSS X0, sum+36(FP)
 	VZEROUPPER
 	RET
 
-// func vecSoftmaxGradAVX512(ds []float32, p []float32, dp []float32, scale float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·vecSoftmaxGradAVX512(SB), NOSPLIT, $0-76
-	MOVQ   ds_base+0(FP), AX
-	MOVQ   p_base+24(FP), DX
-	MOVQ   dp_base+48(FP), BX
-	MOVQ   ds_len+8(FP), SI
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	XORQ   DI, DI
+// func vecSoftmaxBackAVX512(s []float32, dp []float32, scale float32, lse float32, dot float32)
+// Requires: AVX, AVX512F
+TEXT ·vecSoftmaxBackAVX512(SB), NOSPLIT, $0-60
+	VBROADCASTSS vecdata<>+160(SB), Z0
+	VBROADCASTSS vecdata<>+128(SB), Z1
+	VBROADCASTSS vecdata<>+256(SB), Z2
+	VBROADCASTSS vecdata<>+32(SB), Z3
+	VBROADCASTSS vecdata<>+320(SB), Z4
+	VBROADCASTSS vecdata<>+352(SB), Z5
+	VBROADCASTSS vecdata<>+384(SB), Z6
+	VBROADCASTSS vecdata<>+416(SB), Z7
+	VBROADCASTSS vecdata<>+448(SB), Z8
+	VBROADCASTSS vecdata<>+480(SB), Z9
+	VBROADCASTSS vecdata<>+512(SB), Z10
+	MOVQ         s_base+0(FP), AX
+	MOVQ         dp_base+24(FP), DX
+	MOVQ         s_len+8(FP), CX
+	VBROADCASTSS scale+48(FP), Z11
+	VBROADCASTSS lse+52(FP), Z12
+	VBROADCASTSS dot+56(FP), Z13
+	XORQ         BX, BX
 
 loop1:
-	LEAQ        32(DI), CX
-	CMPQ        CX, SI
-	JGT         done2
-	VMOVUPS     (DX)(DI*4), Z2
-	VMOVUPS     (BX)(DI*4), Z3
-	VFMADD231PS Z2, Z3, Z0
-	VMOVUPS     64(DX)(DI*4), Z2
-	VMOVUPS     64(BX)(DI*4), Z3
-	VFMADD231PS Z2, Z3, Z1
-	ADDQ        $0x00000020, DI
-	JMP         loop1
+	LEAQ         32(BX), SI
+	CMPQ         SI, CX
+	JGT          done2
+	VMOVUPS      (AX)(BX*4), Z14
+	VMULPS       Z11, Z14, Z14
+	VSUBPS       Z12, Z14, Z14
+	VMINPS       Z14, Z1, Z14
+	VMAXPS       Z14, Z0, Z14
+	VMULPS       Z2, Z14, Z15
+	VRNDSCALEPS  $0x08, Z15, Z15
+	VFNMADD231PS Z4, Z15, Z14
+	VFNMADD231PS Z5, Z15, Z14
+	VMOVUPS      Z10, Z16
+	VFMADD213PS  Z9, Z14, Z16
+	VFMADD213PS  Z8, Z14, Z16
+	VFMADD213PS  Z7, Z14, Z16
+	VFMADD213PS  Z6, Z14, Z16
+	VFMADD213PS  Z3, Z14, Z16
+	VFMADD213PS  Z3, Z14, Z16
+	VSCALEFPS    Z15, Z16, Z16
+	VMOVUPS      Z16, (AX)(BX*4)
+	VMOVUPS      (DX)(BX*4), Z14
+	VSUBPS       Z13, Z14, Z14
+	VMULPS       Z11, Z16, Z15
+	VMULPS       Z15, Z14, Z14
+	VMOVUPS      Z14, (DX)(BX*4)
+	VMOVUPS      64(AX)(BX*4), Z14
+	VMULPS       Z11, Z14, Z14
+	VSUBPS       Z12, Z14, Z14
+	VMINPS       Z14, Z1, Z14
+	VMAXPS       Z14, Z0, Z14
+	VMULPS       Z2, Z14, Z15
+	VRNDSCALEPS  $0x08, Z15, Z15
+	VFNMADD231PS Z4, Z15, Z14
+	VFNMADD231PS Z5, Z15, Z14
+	VMOVUPS      Z10, Z16
+	VFMADD213PS  Z9, Z14, Z16
+	VFMADD213PS  Z8, Z14, Z16
+	VFMADD213PS  Z7, Z14, Z16
+	VFMADD213PS  Z6, Z14, Z16
+	VFMADD213PS  Z3, Z14, Z16
+	VFMADD213PS  Z3, Z14, Z16
+	VSCALEFPS    Z15, Z16, Z16
+	VMOVUPS      Z16, 64(AX)(BX*4)
+	VMOVUPS      64(DX)(BX*4), Z14
+	VSUBPS       Z13, Z14, Z14
+	VMULPS       Z11, Z16, Z15
+	VMULPS       Z15, Z14, Z14
+	VMOVUPS      Z14, 64(DX)(BX*4)
+	ADDQ         $0x00000020, BX
+	JMP          loop1
 
 done2:
 loop3:
-	LEAQ        16(DI), CX
-	CMPQ        CX, SI
-	JGT         done4
-	VMOVUPS     (DX)(DI*4), Z2
-	VMOVUPS     (BX)(DI*4), Z3
-	VFMADD231PS Z2, Z3, Z0
-	ADDQ        $0x00000010, DI
-	JMP         loop3
+	LEAQ         16(BX), SI
+	CMPQ         SI, CX
+	JGT          done4
+	VMOVUPS      (AX)(BX*4), Z14
+	VMULPS       Z11, Z14, Z14
+	VSUBPS       Z12, Z14, Z14
+	VMINPS       Z14, Z1, Z14
+	VMAXPS       Z14, Z0, Z14
+	VMULPS       Z2, Z14, Z15
+	VRNDSCALEPS  $0x08, Z15, Z15
+	VFNMADD231PS Z4, Z15, Z14
+	VFNMADD231PS Z5, Z15, Z14
+	VMOVUPS      Z10, Z16
+	VFMADD213PS  Z9, Z14, Z16
+	VFMADD213PS  Z8, Z14, Z16
+	VFMADD213PS  Z7, Z14, Z16
+	VFMADD213PS  Z6, Z14, Z16
+	VFMADD213PS  Z3, Z14, Z16
+	VFMADD213PS  Z3, Z14, Z16
+	VSCALEFPS    Z15, Z16, Z16
+	VMOVUPS      Z16, (AX)(BX*4)
+	VMOVUPS      (DX)(BX*4), Z14
+	VSUBPS       Z13, Z14, Z14
+	VMULPS       Z11, Z16, Z15
+	VMULPS       Z15, Z14, Z14
+	VMOVUPS      Z14, (DX)(BX*4)
+	ADDQ         $0x00000010, BX
+	JMP          loop3
 
 done4:
-	MOVQ        SI, CX
-	SUBQ        DI, CX
-	JLE         end5
-	MOVL        $0x00000001, R8
-	SHLL        CL, R8
-	DECL        R8
-	KMOVW       R8, K1
-	VMOVUPS.Z   (DX)(DI*4), K1, Z2
-	VMOVUPS.Z   (BX)(DI*4), K1, Z3
-	VFMADD231PS Z2, Z3, Z0
+	SUBQ         BX, CX
+	JLE          end5
+	MOVL         $0x00000001, SI
+	SHLL         CL, SI
+	DECL         SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (AX)(BX*4), K1, Z14
+	VMULPS       Z11, Z14, Z14
+	VSUBPS       Z12, Z14, Z12
+	VMINPS       Z12, Z1, Z1
+	VMAXPS       Z1, Z0, Z0
+	VMULPS       Z2, Z0, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS Z4, Z1, Z0
+	VFNMADD231PS Z5, Z1, Z0
+	VMOVUPS      Z10, Z2
+	VFMADD213PS  Z9, Z0, Z2
+	VFMADD213PS  Z8, Z0, Z2
+	VFMADD213PS  Z7, Z0, Z2
+	VFMADD213PS  Z6, Z0, Z2
+	VFMADD213PS  Z3, Z0, Z2
+	VFMADD213PS  Z3, Z0, Z2
+	VSCALEFPS    Z1, Z2, Z2
+	VMOVUPS      Z2, K1, (AX)(BX*4)
+	VMOVUPS.Z    (DX)(BX*4), K1, Z0
+	VSUBPS       Z13, Z0, Z0
+	VMULPS       Z11, Z2, Z1
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (DX)(BX*4)
 
 end5:
-	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPS        Y0, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X0
-	VADDPS        X1, X0, X0
-	VPERMILPS     $0x4e, X0, X1
-	VADDPS        X1, X0, X1
-	VPERMILPS     $0xb1, X1, X0
-	VADDPS        X1, X0, X0
-	VBROADCASTSS  X0, Z0
-	VBROADCASTSS  scale+72(FP), Z1
-	XORQ          DI, DI
-
-loop6:
-	LEAQ    32(DI), CX
-	CMPQ    CX, SI
-	JGT     done7
-	VMOVUPS (BX)(DI*4), Z2
-	VSUBPS  Z0, Z2, Z2
-	VMOVUPS (DX)(DI*4), Z3
-	VMULPS  Z1, Z3, Z3
-	VMULPS  Z3, Z2, Z2
-	VMOVUPS Z2, (AX)(DI*4)
-	VMOVUPS 64(BX)(DI*4), Z2
-	VSUBPS  Z0, Z2, Z2
-	VMOVUPS 64(DX)(DI*4), Z3
-	VMULPS  Z1, Z3, Z3
-	VMULPS  Z3, Z2, Z2
-	VMOVUPS Z2, 64(AX)(DI*4)
-	ADDQ    $0x00000020, DI
-	JMP     loop6
-
-done7:
-loop8:
-	LEAQ    16(DI), CX
-	CMPQ    CX, SI
-	JGT     done9
-	VMOVUPS (BX)(DI*4), Z2
-	VSUBPS  Z0, Z2, Z2
-	VMOVUPS (DX)(DI*4), Z3
-	VMULPS  Z1, Z3, Z3
-	VMULPS  Z3, Z2, Z2
-	VMOVUPS Z2, (AX)(DI*4)
-	ADDQ    $0x00000010, DI
-	JMP     loop8
-
-done9:
-	MOVQ      SI, CX
-	SUBQ      DI, CX
-	JLE       end10
-	MOVL      $0x00000001, SI
-	SHLL      CL, SI
-	DECL      SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (BX)(DI*4), K1, Z2
-	VSUBPS    Z0, Z2, Z0
-	VMOVUPS.Z (DX)(DI*4), K1, Z2
-	VMULPS    Z1, Z2, Z1
-	VMULPS    Z1, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)(DI*4)
-
-end10:
 	VZEROUPPER
 	RET
 

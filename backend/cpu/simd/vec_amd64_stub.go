@@ -74,15 +74,15 @@ func vecSumSqDiffAVX2(a []float32, b []float32) float64
 //go:noescape
 func vecProbeAVX2(a []float32) float64
 
-// vecSoftmaxAVX2 is x = softmax(scale x).
+// vecSoftmaxAVX2 is x = softmax(scale x), top the largest of scale x, sum that of exp(scale x - top).
 //
 //go:noescape
-func vecSoftmaxAVX2(x []float32, scale float32)
+func vecSoftmaxAVX2(x []float32, scale float32) (top float32, sum float32)
 
-// vecSoftmaxGradAVX2 is ds = scale p (dp - sum(p dp)).
+// vecSoftmaxBackAVX2 is s = exp(scale s - lse) and then dp = scale s (dp - dot).
 //
 //go:noescape
-func vecSoftmaxGradAVX2(ds []float32, p []float32, dp []float32, scale float32)
+func vecSoftmaxBackAVX2(s []float32, dp []float32, scale float32, lse float32, dot float32)
 
 // vecChannelSumsAVX2 is sum += x and sumsq += x^2 over the pixels.
 //
@@ -219,15 +219,15 @@ func vecSumSqDiffAVX512(a []float32, b []float32) float64
 //go:noescape
 func vecProbeAVX512(a []float32) float64
 
-// vecSoftmaxAVX512 is x = softmax(scale x).
+// vecSoftmaxAVX512 is x = softmax(scale x), top the largest of scale x, sum that of exp(scale x - top).
 //
 //go:noescape
-func vecSoftmaxAVX512(x []float32, scale float32)
+func vecSoftmaxAVX512(x []float32, scale float32) (top float32, sum float32)
 
-// vecSoftmaxGradAVX512 is ds = scale p (dp - sum(p dp)).
+// vecSoftmaxBackAVX512 is s = exp(scale s - lse) and then dp = scale s (dp - dot).
 //
 //go:noescape
-func vecSoftmaxGradAVX512(ds []float32, p []float32, dp []float32, scale float32)
+func vecSoftmaxBackAVX512(s []float32, dp []float32, scale float32, lse float32, dot float32)
 
 // vecChannelSumsAVX512 is sum += x and sumsq += x^2 over the pixels.
 //

@@ -53,7 +53,7 @@ var vecGeneric = vecKernels{
 		return s
 	},
 	softmax:     genericSoftmax,
-	softmaxGrad: genericSoftmaxGrad,
+	softmaxBack: genericSoftmaxBack,
 	mixture:     genericMixture,
 	adamW: func(p, grad, m, v []float32, clip, b1, c1, b2, c2, root, eps, step, decay float32) {
 		for i, g := range grad {
@@ -171,8 +171,8 @@ func sumOf(a []float32, f func(float64) float64) (s float64) {
 	return s
 }
 
-func genericSoftmax(x []float32, scale float32) {
-	top := float32(math.Inf(-1))
+func genericSoftmax(x []float32, scale float32) (top, total float32) {
+	top = float32(math.Inf(-1))
 	for _, x := range x {
 		top = max(top, scale*x)
 	}
@@ -185,16 +185,13 @@ func genericSoftmax(x []float32, scale float32) {
 	for i := range x {
 		x[i] *= inverse
 	}
+	return top, float32(sum)
 }
 
-func genericSoftmaxGrad(ds, p, dp []float32, scale float32) {
-	var sum float64
-	for i := range p {
-		sum += float64(p[i]) * float64(dp[i])
-	}
-	dot := float32(sum)
-	for i := range p {
-		ds[i] = scale * p[i] * (dp[i] - dot)
+func genericSoftmaxBack(s, dp []float32, scale, lse, dot float32) {
+	for i := range s {
+		s[i] = exp32(scale*s[i] - lse)
+		dp[i] = scale * s[i] * (dp[i] - dot)
 	}
 }
 

@@ -87,26 +87,33 @@ func TestVecSoftmax(t *testing.T) {
 					want[i] = math.Exp(float64(c.scale*x) - top)
 					sum += want[i]
 				}
-				v.SoftmaxRow(x.v, c.scale)
+				s := append([]float32{}, x.v...)
+				lse := v.SoftmaxRow(x.v, c.scale)
 				x.intact(t, "SoftmaxRow")
-				dot, mag := 0.0, 0.0
+				if n > 0 && !near(lse, top+math.Log(sum), 2e-7, math.Abs(top)+math.Log(sum)+1) {
+					t.Fatalf("n=%d %v: the logarithm of the sum is %g, want %g", n, c, lse, top+math.Log(sum))
+				}
 				for i, got := range x.v {
 					// 5e-7 for exp and sums, and the rounding of scale*x - top.
 					if !near(got, want[i]/sum, 1e-6, want[i]/sum) {
 						t.Fatalf("n=%d %v: element %d is %g, want %g", n, c, i, got, want[i]/sum)
 					}
-					dot += float64(got) * float64(dp.v[i])
-					mag += float64(got) * math.Abs(float64(dp.v[i]))
 				}
-				for _, out := range []guarded{ds, dp} { // dp last: it is overwritten
-					in := append([]float32{}, dp.v...)
-					v.SoftmaxRowGrad(out.v, x.v, dp.v, c.scale)
-					out.intact(t, "SoftmaxRowGrad")
-					for i, got := range out.v {
-						p, d := float64(c.scale)*float64(x.v[i]), float64(in[i])
-						if !near(got, p*(d-dot), 1e-6, math.Abs(p)*(math.Abs(d)+mag)) {
-							t.Fatalf("n=%d %v: gradient %d is %g, want %g", n, c, i, got, p*(d-dot))
-						}
+				const dot = 0.25
+				in := append([]float32{}, dp.v...)
+				copy(ds.v, s)
+				v.SoftmaxRowBack(ds.v, dp.v, c.scale, lse, dot)
+				ds.intact(t, "SoftmaxRowBack")
+				dp.intact(t, "SoftmaxRowBack")
+				for i := range s {
+					x := float64(c.scale*s[i]) - float64(lse)
+					p := math.Exp(max(x, expMin))
+					if !near(ds.v[i], p, 5e-7+2e-7*math.Abs(x), p) {
+						t.Fatalf("n=%d %v: weight %d again is %g, want %g", n, c, i, ds.v[i], p)
+					}
+					p = float64(c.scale) * float64(ds.v[i])
+					if !near(dp.v[i], p*(float64(in[i])-dot), 1e-6, math.Abs(p)*(math.Abs(float64(in[i]))+dot)) {
+						t.Fatalf("n=%d %v: gradient %d is %g, want %g", n, c, i, dp.v[i], p*(float64(in[i])-dot))
 					}
 				}
 			}

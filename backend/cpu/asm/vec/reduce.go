@@ -47,13 +47,13 @@ func (e *emitter) reductions() {
 	}
 }
 
-// softmax emits the softmax of one row and its gradient.
+// softmax emits the softmax of one row and its gradient, which computes the row again.
 func (e *emitter) softmax() {
 	const unroll = 2
 	// total adds the accumulators and then their lanes.
 	total := func(accs []vec) vec { return e.across(e.add(accs[0], accs[1]), e.VADDPS) }
 
-	e.begin("Softmax", "(x []float32, scale float32)", "x = softmax(scale x).")
+	e.begin("Softmax", "(x []float32, scale float32) (top, sum float32)", "x = softmax(scale x), top the largest of scale x, sum that of exp(scale x - top).")
 	e.keep(expConstants...)
 	x, n, scale := e.base("x"), e.length("x"), e.scalar("scale")
 	tops := []vec{e.konst("lowest"), e.konst("lowest")}
@@ -72,23 +72,23 @@ func (e *emitter) softmax() {
 			e.VADDPS(b.fill(v, none), sums[b.u], sums[b.u])
 		}
 	})
-	inverse := e.div(e.r("one"), total(sums))
+	sum := total(sums)
+	inverse := e.div(e.r("one"), sum)
 	e.each(n, unroll, func(b block) {
 		b.store(e.mul(b.load(x), inverse), x)
 	})
+	e.Store(top.AsX(), e.Return("top"))
+	e.Store(sum.AsX(), e.Return("sum"))
 	e.end()
 
-	e.begin("SoftmaxGrad", "(ds, p, dp []float32, scale float32)", "ds = scale p (dp - sum(p dp)).")
-	ds, p, dp, n := e.base("ds"), e.base("p"), e.base("dp"), e.length("ds")
-	dots := []vec{e.zero(), e.zero()}
-	e.blocks(n, unroll, func(bs []block) {
-		for _, b := range bs {
-			e.accumulate(dots[b.u], b.load(p), b.load(dp))
-		}
-	})
-	dot, scale := total(dots), e.scalar("scale")
+	e.begin("SoftmaxBack", "(s, dp []float32, scale, lse, dot float32)", "s = exp(scale s - lse) and then dp = scale s (dp - dot).")
+	e.keep(expConstants...)
+	s, dp, n := e.base("s"), e.base("dp"), e.length("s")
+	scale, lse, dot := e.scalar("scale"), e.scalar("lse"), e.scalar("dot")
 	e.each(n, unroll, func(b block) {
-		b.store(e.mul(e.sub(b.load(dp), dot), e.mul(b.load(p), scale)), ds)
+		p := e.exp(e.sub(e.mul(b.load(s), scale), lse), false)
+		b.store(p, s)
+		b.store(e.mul(e.sub(b.load(dp), dot), e.mul(p, scale)), dp)
 	})
 	e.end()
 }
