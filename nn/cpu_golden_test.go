@@ -24,26 +24,36 @@ import (
 // A cpuForm is a way for the CPU to compute, and how exact it is.
 type cpuForm struct {
 	level simd.Level
-	exact bool // direct convolutions only
-	slow  bool // plain Go
+	exact bool   // direct convolutions only
+	slow  bool   // plain Go
+	dot   string // in bf16, with these kernels
 
 	forward, gradient, weights, loss, norm float64 // largest differences; gradient and norm relative
 }
 
 // eachCPU runs f for each instruction set of this machine, the fastest first, as a subtest named after it, with the fast forms
-// of convolutions and with the exact ones. The kernels in plain Go take ten to twenty times as long as the others: -short leaves
+// of convolutions and with the exact ones, and in bf16 with each of its kernels. The kernels in plain Go take ten to twenty times as long as the others: -short leaves
 // them out, and slow says that they must do less.
 func eachCPU(t *testing.T, f func(t *testing.T, form cpuForm)) {
 	t.Helper()
-	for _, level := range slices.Backward(simd.Supported()) {
+	for i, level := range slices.Backward(simd.Supported()) {
 		slow := level == simd.Generic
-		for _, form := range []cpuForm{
+		forms := []cpuForm{
 			{level: level, slow: slow, forward: 5e-5, gradient: 1e-3, weights: 5e-4, loss: 1e-5, norm: 1e-4},
 			{level: level, slow: slow, exact: true, forward: 1e-5, gradient: 1e-4, weights: 1e-4, loss: 1e-6, norm: 1e-5},
-		} {
-			name := level.String()
+		}
+		if i == len(simd.Supported())-1 {
+			for _, d := range simd.Dots() {
+				forms = append(forms, cpuForm{level: level, slow: d.Name == simd.DotPlain.Name, dot: d.Name, forward: bf16Forward, gradient: bf16Gradient, weights: 2e-2, loss: 1e-2, norm: 5e-2})
+			}
+		}
+		for _, form := range forms {
+			name, slow := level.String(), form.slow
 			if form.exact {
 				name += " exact"
+			}
+			if form.dot != "" {
+				name = "bf16 " + form.dot
 			}
 			t.Run(name, func(t *testing.T) {
 				if slow && testing.Short() {
@@ -54,6 +64,9 @@ func eachCPU(t *testing.T, f func(t *testing.T, form cpuForm)) {
 		}
 	}
 }
+
+// bf16 numbers have 8 bits: each product is off by up to 2^-8, and a network of many layers adds that up.
+const bf16Forward, bf16Gradient = 3e-2, 5e-2
 
 // otherThreads are the numbers of workers that must give what one gives, to the last bit.
 func otherThreads(slow bool) []int {
@@ -74,12 +87,16 @@ type device struct {
 // onCPU plans and compiles g. The buffers hold zeros, but for the arena: whatever it holds must not matter.
 func onCPU(t *testing.T, form cpuForm, threads int, g *graph.Graph) *device {
 	t.Helper()
-	b, err := cpu.New(cpu.Options{Threads: threads, Level: form.level.String(), Exact: form.exact})
+	b, err := cpu.New(cpu.Options{Threads: threads, Level: form.level.String(), Exact: form.exact, Dot: form.dot})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	p, _, err := plan.Compile(g, plan.Options{Name: t.Name(), Planner: b, Reuse: true})
+	precision := backend.FP32
+	if form.dot != "" {
+		precision = backend.BF16
+	}
+	p, _, err := plan.Compile(g, plan.Options{Name: t.Name(), Planner: b, Reuse: true, Precision: precision})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"fmt"
 	"unsafe"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
@@ -15,21 +14,24 @@ import (
 // image is one product of matrices for each tap: its rows are all pixels of the copy, from that of the first output to that of
 // the last, and those that belong to no output are left out when the result is written.
 
-// newDot is the kernels of bf16 mode; name is one of simd.Dots, or "" for the best that this processor has.
-func newDot(name string) (*simd.Dot, error) {
-	if name == "" {
-		d, ok := simd.DotFor()
-		if !ok {
-			return nil, fmt.Errorf("cpu: precision bf16 needs a processor with AVX512_BF16: %w", backend.ErrUnsupported)
-		}
-		return &d, nil
+// bf16 reports whether a step is to be computed so; the first one asks the system for the use of AMX.
+func (b *Backend) bf16(s *backend.Step) bool {
+	if s.Precision != backend.BF16 || !b.Info().Has(backend.BF16) {
+		return false
 	}
-	for _, d := range simd.Dots() {
-		if d.Name == name {
-			return &d, nil
+	b.dotOnce.Do(func() {
+		d := simd.DotFor()
+		for _, other := range simd.Dots() {
+			if other.Name == b.dotName {
+				d = other
+			}
 		}
-	}
-	return nil, fmt.Errorf("cpu: this machine has no bf16 kernels called %q", name)
+		for i := range b.workers {
+			b.workers[i].blocks = aligned(max(dotBlocks*dotBlock, dotTemp))
+		}
+		b.dot = &d
+	})
+	return true
 }
 
 const (
@@ -61,7 +63,8 @@ func (b *Backend) dots(s *backend.Step) bool {
 			return false
 		}
 	default:
-		if in, out = s.In[0].Shape[3], w[3]; out < dotChannels {
+		// On maps of 4x4 the zeros around them are more than half of the products.
+		if in, out = s.In[0].Shape[3], w[3]; out < dotChannels || a.H*a.W <= 16 && b.winograd(a, n, in, out) {
 			return false
 		}
 	}
@@ -266,5 +269,3 @@ func (c *call) dotPackColumns(dst []uint16, src *float32, kc, cols, ld int) {
 }
 
 var zeros [dotPart]float32
-
-func (b *Backend) bf16(s *backend.Step) bool { return b.dot != nil }

@@ -34,7 +34,7 @@ func TestBF16(t *testing.T) {
 			exact := c.reference(op)
 			for _, d := range simd.Dots() {
 				t.Run(fmt.Sprintf("%s/%v/%s", op, c, d.Name), func(t *testing.T) {
-					o := cpu.Options{Threads: 1, BF16: true, Dot: d.Name, Exact: true}
+					o := cpu.Options{Threads: 1, Dot: d.Name, Exact: true}
 					c := c
 					c.rounds = true
 					if e := rms(c.result(t, o, op), rounded); !(e <= 2e-6) {

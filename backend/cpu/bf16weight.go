@@ -6,7 +6,7 @@ import (
 )
 
 // dotWeight is a weight gradient in bf16: for each tap, dy transposed, [out, pixels], times x, [pixels, in]. Both lie on the grid of
-// pixels of x with zeros around: output (y, x) of dy at the pixel that its first tap reads, and zeros at all others. So a tap is
+// pixels of x with zeros around, an even number in a row: output (y, x) of dy at the pixel that its first tap reads, and zeros at all others. So a tap is
 // a shift of dy by so many pixels.
 //
 // A task has a block of output and a block of input channels, all taps, and a share of the pixels; sums over shares are added in
@@ -25,16 +25,18 @@ type dotWeight struct {
 }
 
 const (
-	dotSums    = 144 // tiles of a task, about: half a MiB
-	dotChunk   = 512 // pixels added at a time: a panel's share of both operands stays in the first-level cache, or near it
-	dotShare   = 4 * dotChunk
-	dotStretch = 32 // pixels of dy transposed at a time
+	dotSums  = 144 // tiles of a task, about: half a MiB
+	dotChunk = 512 // pixels added at a time: a panel's share of both operands stays in the first-level cache, or near it
+	dotShare = 4 * dotChunk
+
+	dotGridRows = 8        // rows of the grid that are copied at a time
+	dotTemp     = 16 << 10 // floats of a worker's memory
 )
 
 func newDotWeight(s *backend.Step) *dotWeight {
 	a, x, O := s.Attrs.(backend.Conv), s.In[0].Shape, s.In[1].Shape[3]
 	w := &dotWeight{
-		a: a, n: x[0], rows: a.H + a.Top + a.Bottom, cols: a.W + a.Left + a.Right, in: x[3], out: O, c: roundUp(x[3], dotRows), taps: a.KH * a.KW,
+		a: a, n: x[0], rows: a.H + a.Top + a.Bottom, cols: roundUp(a.W+a.Left+a.Right, 2), in: x[3], out: O, c: roundUp(x[3], dotRows), taps: a.KH * a.KW,
 	}
 	w.pixels = roundUp(w.n*w.rows*w.cols, simd.DotK)
 	w.margin = roundUp((a.KH-1)*w.cols+a.KW-1, simd.DotK)
@@ -73,69 +75,15 @@ func prepareDotWeight(c *call) func() {
 	dys, rest := cut(rest, w.outRows()*w.pitch/2)
 	gradient, copied := halves(dys), halves(rest)
 
-	// What lies at a pixel of the grid: zeros behind the last, and where there is no pixel of x, or no output.
-	at := func(p int) (n, y, x int) { return p / w.cols / w.rows, p / w.cols % w.rows, p % w.cols }
-	input := func(p int) []float32 {
-		n, r, k := at(p)
-		if r, k = r-w.a.Top, k-w.a.Left; n >= w.n || r < 0 || r >= x.h || k < 0 || k >= x.w {
-			return nil
-		}
-		return floats(ptr(x.p, n*x.imgs+r*x.rows+k*x.pixs), x.c)
-	}
-	output := func(p int) []float32 {
-		n, r, k := at(p)
-		if s := w.a.Stride; n >= w.n || r%s != 0 || k%s != 0 || r/s >= dy.h || k/s >= dy.w {
-			return nil
-		}
-		return floats(ptr(dy.p, n*dy.imgs+r/w.a.Stride*dy.rows+k/w.a.Stride*dy.pixs), dy.c)
-	}
-	none := make([]float32, max(w.in, w.out))
-	pair := func(dst []uint16, a, b []float32, n int) {
-		switch {
-		case a == nil && b == nil:
-			clear(dst)
-			return
-		case a == nil:
-			a = none[:n]
-		case b == nil:
-			b = none[:n]
-		}
-		c.dot.Pair(dst[:2*n], a, b)
-		clear(dst[2*n:])
-	}
-	// transposed makes a stretch of dy's rows: pairs of pixels are transposed as if they were floats.
-	transposed := func(worker, p int) {
-		count := min(dotStretch, w.pixels-p) / 2
-		for from := 0; from < w.out; from += dotPart {
-			n := min(dotPart, w.out-from)
-			temp := c.workers[worker].blocks[:count*n]
-			pairs := halves(temp)
-			for k := range count {
-				a, b := output(p+2*k), output(p+2*k+1)
-				if a != nil {
-					a = a[from:][:n]
-				}
-				if b != nil {
-					b = b[from:][:n]
-				}
-				pair(pairs[2*k*n:][:2*n], a, b, n)
-			}
-			c.vec.Transpose(dys[(from*w.pitch+w.margin+p)/2:], w.pitch/2, temp, n, count, n)
-		}
-	}
-	stretches := ceil(w.pixels, dotStretch)
+	r := dotWeightRows{w: w, c: c, x: x, dy: dy, gradient: gradient, dys: dys, copied: copied, none: make([]float32, max(w.in, w.out))}
+	rows, per := w.n*w.rows, max(1, min(dotGridRows, dotTemp/8/w.cols))
+	groups := ceil(rows, per)
 	copies := func(worker, i int) {
-		if i >= stretches { // the margins
-			for o := i - stretches; o < w.out; o += dotRows {
-				clear(gradient[o*w.pitch:][:w.margin])
-			}
+		if i < groups {
+			r.rows(worker, i*per, min((i+1)*per, rows))
 			return
 		}
-		p := i * dotStretch
-		transposed(worker, p)
-		for q := p; q < min(p+dotStretch, w.pixels); q += 2 {
-			pair(copied[q*w.c:][:2*w.c], input(q), input(q+1), w.in)
-		}
+		r.zeros((i - groups) * dotRows)
 	}
 
 	// A call adds a chunk of pixels to all taps of a panel of input channels and of outBlock panels of output channels.
@@ -176,8 +124,100 @@ func prepareDotWeight(c *call) func() {
 		}
 	}
 	return func() {
-		c.pool.run(stretches+dotRows, copies)
+		c.pool.run(groups+outs, copies)
 		c.pool.run(blocks*w.shares, task)
 		c.pool.run(w.tiles, finish)
+	}
+}
+
+// dotWeightRows copies x and dy to the grid.
+type dotWeightRows struct {
+	w                *dotWeight
+	c                *call
+	x, dy            image
+	copied, gradient []uint16  // [pixels/2][c][2], [out][pitch]
+	dys              []float32 // gradient, in pairs
+	none             []float32 // a pixel of zeros
+}
+
+// rows copies the rows [from, to) of the grid, counted over all images.
+func (r *dotWeightRows) rows(worker, from, to int) {
+	w, s := r.w, r.w.a.Stride
+	pairs := w.cols / 2
+	for g := from; g < to; g++ {
+		dst := r.copied[g*w.cols*w.c:][: w.cols*w.c : w.cols*w.c]
+		n, y := g/w.rows, g%w.rows-w.a.Top
+		if y < 0 || y >= r.x.h {
+			clear(dst)
+			continue
+		}
+		r.pairs(dst, 2*w.c, r.x.row(n, y), r.x.pixs, w.in, w.a.Left, 1)
+		for k := 0; w.c > w.in && k < pairs; k++ {
+			clear(dst[2*(k*w.c+w.in):][:2*(w.c-w.in)])
+		}
+	}
+	// Pairs of pixels of dy are transposed as if they were floats.
+	all := (to - from) * pairs
+	part := min(w.out, dotTemp/all)
+	if part > 16 {
+		part = part / 16 * 16
+	}
+	temp := r.c.workers[worker].blocks
+	for out := 0; out < w.out; out += part {
+		n := min(part, w.out-out)
+		for g := from; g < to; g++ {
+			dst := halves(temp[(g-from)*pairs*n:][:pairs*n])
+			img, y := g/w.rows, g%w.rows
+			if y%s != 0 || y/s >= r.dy.h {
+				clear(dst)
+				continue
+			}
+			r.pairs(dst, 2*n, r.dy.row(img, y/s)[out:], r.dy.pixs, n, 0, s)
+		}
+		r.c.vec.Transpose(r.dys[(out*w.pitch+w.margin+from*w.cols)/2:], w.pitch/2, temp[:all*n], n, all, n)
+	}
+}
+
+// pairs makes a row of the grid of a row of an image, whose pixels begin at left and are step apart; ds is from one pair to the next.
+func (r *dotWeightRows) pairs(dst []uint16, ds int, src []float32, ss, n, left, step int) {
+	count := (len(src) + ss - 1) / ss
+	pixel := func(k int) []float32 {
+		if k -= left; k < 0 || k%step != 0 || k/step >= count {
+			return nil
+		}
+		return src[k/step*ss:][:n]
+	}
+	for k := 0; k < r.w.cols/2; k++ {
+		if step == 1 && 2*k >= left && 2*k+1 < left+count { // most of them
+			many := (left+count)/2 - k
+			r.c.dot.PairRows(dst[k*ds:], ds, src[(2*k-left)*ss:], ss, n, many)
+			k += many - 1
+			continue
+		}
+		to, a, b := dst[k*ds:][:2*n], pixel(2*k), pixel(2*k+1)
+		switch {
+		case a == nil && b == nil:
+			clear(to)
+			continue
+		case a == nil:
+			a = r.none[:n]
+		case b == nil:
+			b = r.none[:n]
+		}
+		r.c.dot.Pair(to, a, b)
+	}
+}
+
+// zeros clears what no row of the grid fills, of dotRows rows of dy from one on.
+func (r *dotWeightRows) zeros(out int) {
+	w := r.w
+	last := w.n * w.rows * w.cols
+	if out == 0 {
+		clear(r.copied[last*w.c : w.pixels*w.c])
+	}
+	for o := out; o < min(out+dotRows, w.out); o++ {
+		row := r.gradient[o*w.pitch:][:w.margin+w.pixels]
+		clear(row[:w.margin])
+		clear(row[w.margin+last:])
 	}
 }

@@ -25,8 +25,7 @@ type Options struct {
 	Threads int    // workers; 0 is one a processor
 	Level   string // instruction set (generic, avx2, avx512); "" is the best there is, or what DDPM_CPU says
 	Exact   bool   // direct convolutions only; also set by a non-empty DDPM_EXACT
-	BF16    bool   // convolutions and linear layers with operands in bf16; needs AVX512_BF16
-	Dot     string // the kernels of that mode (amx, avx512_bf16, go), "" for the best that the processor has
+	Dot     string // the kernels of precision bf16 (amx, avx512_bf16; go anywhere); "" is the best that the processor has, if it has any
 }
 
 // Backend is the processor.
@@ -35,7 +34,9 @@ type Backend struct {
 	tile    simd.Tile
 	wino    simd.Wino
 	exact   bool
-	dot     *simd.Dot // of bf16 mode, nil outside it
+	dotName string
+	dotOnce sync.Once
+	dot     *simd.Dot // nil before the first step in bf16
 	vec     *simd.Vec
 	pool    *pool
 	workers []worker
@@ -51,7 +52,7 @@ type worker struct {
 
 	// In bf16 mode.
 	dot    simd.DotArgs
-	blocks []float32 // what it computes: [dotBlocks][32][32]
+	blocks []float32 // what it computes: [dotBlocks][32][32]; or dotTemp floats
 }
 
 // New starts the workers.
@@ -76,26 +77,21 @@ func New(o Options) (*Backend, error) {
 	}
 	b := &Backend{
 		level: level, tile: simd.TileFor(level), wino: simd.WinoFor(level), vec: simd.VecFor(level), pool: newPool(o.Threads),
-		exact: o.Exact || os.Getenv(ExactEnv) != "",
+		dotName: o.Dot, exact: o.Exact || os.Getenv(ExactEnv) != "",
 	}
 	b.workers = make([]worker, o.Threads)
-	if o.BF16 {
-		if b.dot, err = newDot(o.Dot); err != nil {
-			b.Close()
-			return nil, err
-		}
-		for i := range b.workers {
-			b.workers[i].blocks = aligned(dotBlocks * dotBlock)
-		}
-	}
 	return b, nil
 }
 
 // Info names the processor.
 func (b *Backend) Info() backend.Info {
-	return backend.Info{
+	i := backend.Info{
 		Backend: "cpu", Device: processorName(), ISA: b.level.String(), Threads: b.pool.n, Memory: systemMemory(), Formats: []string{"fp32"}, Precisions: []backend.Precision{backend.FP32},
 	}
+	if b.dotName != "" || b.level == simd.AVX512 && simd.HasDot() {
+		i.Formats, i.Precisions = append(i.Formats, "bf16"), append(i.Precisions, backend.BF16)
+	}
+	return i
 }
 
 // Level is the instruction set in use.
@@ -174,6 +170,10 @@ func (b *Backend) Compile(p *backend.Program) (backend.Executable, error) {
 		k, ok := kernels[s.Op]
 		if !ok {
 			err = fmt.Errorf("cpu: op %q at %q: %w", s.Op, s.Label, backend.ErrUnsupported)
+			return
+		}
+		if !b.Info().Has(s.Precision) {
+			err = fmt.Errorf("cpu: program %s: precision %s: %w", p.Name, s.Precision, backend.ErrUnsupported)
 			return
 		}
 		c := &call{Backend: b, step: s}

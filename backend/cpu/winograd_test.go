@@ -85,7 +85,7 @@ func (c conv) inputs(op string) [][]float32 {
 }
 
 // program compiles op between arena values, as a network's are, so that the planner may give them halos.
-func (c conv) program(tb testing.TB, b *cpu.Backend, op string) (e backend.Executable, out backend.Buffer) {
+func (c conv) program(tb testing.TB, b *cpu.Backend, op string, precision backend.Precision) (e backend.Executable, out backend.Buffer) {
 	tb.Helper()
 	var at []int
 	size := 0
@@ -107,7 +107,7 @@ func (c conv) program(tb testing.TB, b *cpu.Backend, op string) (e backend.Execu
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p, _, err := plan.Compile(g, plan.Options{Name: op, Planner: b, Reuse: true})
+	p, _, err := plan.Compile(g, plan.Options{Name: op, Planner: b, Reuse: true, Precision: precision})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func (c conv) program(tb testing.TB, b *cpu.Backend, op string) (e backend.Execu
 	return e, out
 }
 
-// result runs op once.
+// result runs op once, in bf16 if the options say with what.
 func (c conv) result(t *testing.T, o cpu.Options, op string) []byte {
 	t.Helper()
 	b, err := cpu.New(o)
@@ -152,7 +152,11 @@ func (c conv) result(t *testing.T, o cpu.Options, op string) []byte {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	e, out := c.program(t, b, op)
+	precision := backend.FP32
+	if o.Dot != "" {
+		precision = backend.BF16
+	}
+	e, out := c.program(t, b, op, precision)
 	if err := e.Run(context.Background(), 1); err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ type benchResult struct {
 	Device    string    `json:"device"`
 	ISA       string    `json:"isa"`
 	Exact     bool      `json:"exact"`
+	Precision string    `json:"precision"`
 	Config    string    `json:"config"`
 	Batch     int       `json:"batch"`
 	Mode      string    `json:"mode"`
@@ -54,6 +55,7 @@ func newBench() *cobra.Command {
 		Example: `  ddpm-tui bench                                  the default preset's network
   ddpm-tui bench --config unet.json --batch 8 --mode fwd --json
   ddpm-tui bench --mode op                        where a training step's time goes
+  ddpm-tui bench --precision bf16                 the same with bf16 operands, on a CPU that has them
   ddpm-tui bench --profile step.json              a trace of the last step, for ui.perfetto.dev`,
 	}
 	f := c.Flags()
@@ -66,6 +68,8 @@ func newBench() *cobra.Command {
 	var on compute
 	on.flags(f)
 	exact := exactFlag(c)
+	var precision string
+	precisionFlag(f, &precision)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		cfg, err := train.PresetConfig(train.DefaultPreset)
 		if err != nil {
@@ -87,6 +91,9 @@ func newBench() *cobra.Command {
 		if *iters < 1 {
 			return usageError{fmt.Errorf("--iters %d: want at least 1", *iters)}
 		}
+		if cfg.Precision, err = parsePrecision(precision); err != nil {
+			return usageError{err}
+		}
 		if err := cfg.Validate(); err != nil {
 			return err
 		}
@@ -97,7 +104,7 @@ func newBench() *cobra.Command {
 		defer b.Close()
 		warn(c.ErrOrStderr(), note)
 		r := benchResult{
-			Backend: b.Info().Backend, Device: b.Info().Device, ISA: b.Info().ISA, Config: name, Batch: cfg.Batch, Mode: *mode, Exact: *exact, Threads: b.Info().Threads,
+			Backend: b.Info().Backend, Device: b.Info().Device, ISA: b.Info().ISA, Config: name, Batch: cfg.Batch, Mode: *mode, Exact: *exact, Precision: precision, Threads: b.Info().Threads,
 			Iters: *iters, timed: *mode == "op" || *profile != "", Params: nn.ParamCount(cfg.UNet), MACs: nn.MACs(cfg.UNet),
 		}
 		var exec backend.Executable
@@ -124,7 +131,7 @@ func newBench() *cobra.Command {
 		case *asJSON:
 			return json.NewEncoder(out).Encode(r)
 		}
-		fmt.Fprintf(out, "%s, batch %d, %s on %s\n", r.Config, r.Batch, r.Mode, where(b.Info()))
+		fmt.Fprintf(out, "%s, batch %d, %s in %s on %s\n", r.Config, r.Batch, r.Mode, precision, where(b.Info()))
 		fmt.Fprintf(out, "best %.4f s, median %.4f s of %d; %.1f images/s, %.1f GFLOP/s; plan %s; checksum %s\n", r.BestS, r.MedianS, r.Iters, r.ImagesPS, r.GFLOPS, model.Bytes(r.PlanBytes), r.Checksum)
 		return nil
 	}
@@ -165,6 +172,7 @@ func (r *benchResult) train(ctx context.Context, b backend.Backend, c *train.Con
 // forward times forward passes of noise.
 func (r *benchResult) forward(ctx context.Context, b backend.Backend, c *train.Config) (backend.Executable, error) {
 	m := model.NewMemory(b)
+	m.Precision = c.Precision
 	params, err := nn.UNetParams(c.UNet)
 	if err != nil {
 		return nil, err

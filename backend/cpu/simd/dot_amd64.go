@@ -19,7 +19,7 @@ func dotAVX512(args *DotArgs)
 //go:noescape
 func roundAVX512(dst *uint16, src *float32, blocks int)
 
-// pairAVX512 rounds 16 blocks elements of a and of b, at least one block, to pairs.
+// pairAVX512 rounds 16 blocks elements of a and of b to pairs, and that in rows, ss and ds bytes apart; at least one of each.
 //
 //go:noescape
-func pairAVX512(dst *uint16, a *float32, b *float32, blocks int)
+func pairAVX512(dst *uint16, ds int, a *float32, b *float32, ss int, blocks int, rows int)

@@ -807,18 +807,26 @@ DATA interleave<>+48(SB)/8, $0x001d000d001c000c
 DATA interleave<>+56(SB)/8, $0x001f000f001e000e
 GLOBL interleave<>(SB), RODATA|NOPTR, $64
 
-// func pairAVX512(dst *uint16, a *float32, b *float32, blocks int)
+// func pairAVX512(dst *uint16, ds int, a *float32, b *float32, ss int, blocks int, rows int)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·pairAVX512(SB), NOSPLIT, $0-32
+TEXT ·pairAVX512(SB), NOSPLIT, $0-56
 	MOVQ    dst+0(FP), DI
-	MOVQ    a+8(FP), SI
-	MOVQ    b+16(FP), DX
-	MOVQ    blocks+24(FP), CX
+	MOVQ    ds+8(FP), R8
+	MOVQ    a+16(FP), SI
+	MOVQ    b+24(FP), DX
+	MOVQ    ss+32(FP), R9
+	MOVQ    rows+48(FP), R10
+	SUBQ    SI, DX
 	VMOVUPS interleave<>+0(SB), Z3
 
+row:
+	MOVQ blocks+40(FP), CX
+	MOVQ SI, AX
+	MOVQ DI, BX
+
 loop:
-	VMOVUPS (SI), Z0
-	VMOVUPS (DX), Z1
+	VMOVUPS (AX), Z0
+	VMOVUPS (AX)(DX*1), Z1
 	BYTE    $0x62
 	BYTE    $0xf2
 	BYTE    $0x77
@@ -826,11 +834,14 @@ loop:
 	BYTE    $0x72
 	BYTE    $0xd0
 	VPERMW  Z2, Z3, Z2
-	VMOVUPS Z2, (DI)
-	ADDQ    $0x00000040, SI
-	ADDQ    $0x00000040, DX
-	ADDQ    $0x00000040, DI
+	VMOVUPS Z2, (BX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, BX
 	DECQ    CX
 	JNZ     loop
+	ADDQ    R8, DI
+	ADDQ    R9, SI
+	DECQ    R10
+	JNZ     row
 	VZEROUPPER
 	RET

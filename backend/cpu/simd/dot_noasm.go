@@ -2,8 +2,11 @@
 
 package simd
 
-// DotFor is the fastest Dot of this machine, and whether its processor has one.
-func DotFor() (Dot, bool) { return DotPlain, false }
+// HasDot says whether the processor has one.
+func HasDot() bool { return false }
+
+// DotFor is the fastest Dot of this machine.
+func DotFor() Dot { return DotPlain }
 
 // Dots is every Dot of this machine.
 func Dots() []Dot { return []Dot{DotPlain} }

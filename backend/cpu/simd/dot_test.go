@@ -90,6 +90,25 @@ func TestRound(t *testing.T) {
 			}
 		}
 	}
+	for _, n := range []int{16, 48, 21} {
+		for _, d := range Dots() {
+			const ss, ds, pairs = 50, 100, 4
+			got := make([]uint16, ds*pairs)
+			for i := range got {
+				got[i] = 7
+			}
+			d.PairRows(got, ds, src, ss, n, pairs)
+			for i, v := range got {
+				want := uint16(7)
+				if row, k := i/ds, i%ds; k < 2*n {
+					want = ToBF16(src[(2*row+k%2)*ss+k/2])
+				}
+				if v != want {
+					t.Fatalf("%s: PairRows of %d: element %d is %x, want %x", d.Name, n, i, v, want)
+				}
+			}
+		}
+	}
 	for f, want := range map[float32]float32{1.00390625: 1, 1.01171875: 1.015625, 1.0039065: 1.0078125, -3: -3, 1e-40: 0} {
 		if got := FromBF16(ToBF16(f)); got != want {
 			t.Errorf("%v rounds to %v, want %v", f, got, want)
