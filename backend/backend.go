@@ -102,9 +102,11 @@ type (
 	Packer interface {
 		Packed(*Step) int // bytes, 0 for nothing
 	}
-	// A Rounder has kernels that round their operands to a precision lower than the values': Rounding is the largest relative error of
+	// A Rounder has kernels that round operands or values in programs of lower precision: Rounding is the largest relative error of
 	// that for op, 2^-11 for halfs, 0 where nothing is rounded.
-	Rounder interface{ Rounding(op string) float64 }
+	Rounder interface {
+		Rounding(op string, p Precision) float64
+	}
 	// Mapped is a buffer whose memory the host shares with the device, at no cost.
 	Mapped interface{ Map() []byte }
 	// A Timer can time each step, at a small cost.

@@ -42,9 +42,9 @@ const defaultTol = 1e-5
 
 // slack is what is added to the tolerance of an op whose kernel rounds its operands: both of a product, with some to spare for those of
 // its terms that are larger than their sum.
-func slack(b backend.Backend, op string) float64 {
+func slack(b backend.Backend, op string, p backend.Precision) float64 {
 	if r, ok := b.(backend.Rounder); ok {
-		return 4 * r.Rounding(op)
+		return 4 * r.Rounding(op, p)
 	}
 	return 0
 }
@@ -63,10 +63,15 @@ func Err(results []Result) error {
 // Check runs the cases of every op on b: those whose "op/case" contains only, which is all for "". Once ctx is
 // cancelled, the cases left fail with its error.
 func Check(ctx context.Context, b backend.Backend, only string) []Result {
-	return checkOps(ctx, b, graph.Ops(), only)
+	return CheckIn(ctx, b, backend.FP32, only)
 }
 
-func checkOps(ctx context.Context, b backend.Backend, ops []*graph.Op, only string) []Result {
+// CheckIn is Check in programs of a precision. What kernels round (backend.Rounder) is added to what is allowed.
+func CheckIn(ctx context.Context, b backend.Backend, precision backend.Precision, only string) []Result {
+	return checkOps(ctx, b, graph.Ops(), precision, only)
+}
+
+func checkOps(ctx context.Context, b backend.Backend, ops []*graph.Op, precision backend.Precision, only string) []Result {
 	return walk(ops, only, func(op *graph.Op, c graph.Case) []Result {
 		if err := ctx.Err(); err != nil {
 			return []Result{{Op: op.Name, Case: c.Name, Err: err}}
@@ -75,8 +80,8 @@ func checkOps(ctx context.Context, b backend.Backend, ops []*graph.Op, only stri
 		if err != nil {
 			return []Result{{Op: op.Name, Case: c.Name, Err: err}}
 		}
-		p.tol += slack(b, op.Name)
-		p.slack = slack(b, "conv2d")
+		p.precision, p.slack = precision, slack(b, "conv2d", precision)
+		p.tol += slack(b, op.Name, precision)
 		var results []Result
 		for _, v := range variants {
 			r := Result{Op: op.Name, Case: c.Name, Variant: v.name, Tol: p.tol}

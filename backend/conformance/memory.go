@@ -17,13 +17,17 @@ const modelTol = 1e-4
 
 // Memory trains small models for a few steps on b. The loss and the first gradients must be those of the references, and every
 // byte of the state the same whether or not values share memory, and whether the steps run one by one or in one call.
-func Memory(b backend.Backend) []Result {
+func Memory(b backend.Backend) []Result { return MemoryIn(b, backend.FP32) }
+
+// MemoryIn is Memory in programs of a precision.
+func MemoryIn(b backend.Backend, precision backend.Precision) []Result {
 	var results []Result
 	for _, build := range []func() (*model, error){residualModel, unetModel} {
 		m, err := build()
 		if err != nil {
 			return append(results, Result{Op: "program", Err: err})
 		}
+		m.precision = precision
 		results = append(results, m.check(context.Background(), b)...)
 	}
 	return results
@@ -57,11 +61,11 @@ func (m *model) check(ctx context.Context, b backend.Backend) []Result {
 }
 
 // slack is that of the model's convolutions, whose roundings add up over its layers.
-func (m *model) slack(b backend.Backend) float64 { return 4 * slack(b, "conv2d") }
+func (m *model) slack(b backend.Backend) float64 { return 4 * slack(b, "conv2d", m.precision) }
 
 // train runs the model from its start, calling Run with each of times, and returns the content of all state.
 func (m *model) train(ctx context.Context, b backend.Backend, reuse bool, times ...int) (map[string][]byte, error) {
-	d, err := compile(b, m.g, reuse, nil)
+	d, err := compile(b, m.g, m.precision, reuse, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,11 @@ import (
 
 // A model is a whole training step in small, made of nothing but graph's ops, with the state it starts from.
 type model struct {
-	name  string
-	g     *graph.Graph
+	name string
+	g    *graph.Graph
+
+	precision backend.Precision
+
 	state map[string]*graph.Tensor // each buffer holds one element type
 
 	r      *rand.Rand

@@ -17,6 +17,8 @@ type problem struct {
 	want  []*graph.Tensor
 	tol   float64
 	slack float64 // of the convolution that looks at images
+
+	precision backend.Precision
 }
 
 // source is a random source of its own for everything that has a name, the same on every machine.

@@ -55,11 +55,8 @@ func open(o Options) (*Backend, error) {
 	}
 	b := &Backend{physical: list[i], layouts: map[int]layout{}, kernels: map[string]*kernel{}, live: map[*executable]bool{}, buffers: map[*buffer]bool{}}
 	b.memory.init(b, o.Block)
-	steps := []func() error{b.createDevice, b.createPool, b.openStaging, b.openCache}
-	if o.Matrices {
-		steps = append(steps, b.openMatrices)
-	}
-	for _, f := range steps {
+	matrices := func() error { return b.openMatrices(o) }
+	for _, f := range []func() error{b.createDevice, b.createPool, b.openStaging, b.openCache, matrices} {
 		if err := f(); err != nil {
 			return nil, errors.Join(err, b.Close())
 		}
@@ -126,7 +123,7 @@ func (b *Backend) Info() backend.Info {
 	b.readMemory()
 	free := b.Free + b.memory.unused()
 	b.mu.Unlock()
-	return backend.Info{Backend: "vulkan", Device: b.Name, ISA: "Vulkan " + b.API, Memory: free, Formats: b.Formats, Precisions: []backend.Precision{backend.FP32}}
+	return backend.Info{Backend: "vulkan", Device: b.Name, ISA: "Vulkan " + b.API, Memory: free, Formats: b.Formats, Precisions: b.precisions()}
 }
 
 // Halo implements backend.Planner: the shaders read dense images and look where an image ends.

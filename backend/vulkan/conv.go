@@ -29,11 +29,11 @@ type product struct {
 const enough = 128
 
 // product chooses the largest tiling that gives enough workgroups and wastes little, and splits the sum where even the smallest does not.
-func (b *Backend) product(m, n, k int) product {
+func (b *Backend) product(m, n, k int, matrix *matrixShape) product {
 	p := product{m: m, n: n, k: k, parts: 1}
 	list, most := tilings, b.local()
-	if b.matrix != nil {
-		list, most = b.matrixTilings(), min(b.Limits.Invocations, b.sizes[0])
+	if matrix != nil {
+		list, most = b.matrixTilings(matrix), min(b.Limits.Invocations, b.sizes[0])
 	}
 	p.tiling = list[len(list)-1]
 	for _, t := range list {
@@ -61,16 +61,16 @@ func (p product) scratch() int {
 }
 
 // The products of a convolution and its gradients, from the shapes of its tensors.
-func forwardProduct(b *Backend, x, w, y backend.Shape) product {
-	return b.product(y[0]*y[1]*y[2], w[0], w[1]*w[2]*w[3])
+func forwardProduct(x, w, y backend.Shape) (m, n, k int) {
+	return y[0] * y[1] * y[2], w[0], w[1] * w[2] * w[3]
 }
 
-func dataProduct(b *Backend, dy, w, dx backend.Shape) product {
-	return b.product(dx[0]*dx[1]*dx[2], w[3], w[1]*w[2]*w[0])
+func dataProduct(dy, w, dx backend.Shape) (m, n, k int) {
+	return dx[0] * dx[1] * dx[2], w[3], w[1] * w[2] * w[0]
 }
 
-func weightProduct(b *Backend, x, dy, dw backend.Shape) product {
-	return b.product(dw[0], dw[1]*dw[2]*dw[3], dy[0]*dy[1]*dy[2])
+func weightProduct(x, dy, dw backend.Shape) (m, n, k int) {
+	return dw[0], dw[1] * dw[2] * dw[3], dy[0] * dy[1] * dy[2]
 }
 
 func init() {
@@ -86,8 +86,11 @@ func init() {
 }
 
 // conv is one of the three; shapes finds the image, the convolved one, and the channels that the shader gathers.
-func conv(shader string, of func(b *Backend, in0, in1, out backend.Shape) product, shapes func(*backend.Step) (x, y backend.Shape, channels int)) op {
-	choose := func(b *Backend, s *backend.Step) product { return of(b, s.In[0].Shape, s.In[1].Shape, s.Out[0].Shape) }
+func conv(shader string, of func(in0, in1, out backend.Shape) (m, n, k int), shapes func(*backend.Step) (x, y backend.Shape, channels int)) op {
+	choose := func(b *Backend, s *backend.Step) product {
+		m, n, k := of(s.In[0].Shape, s.In[1].Shape, s.Out[0].Shape)
+		return b.product(m, n, k, b.matrixFor(s))
+	}
 	return op{
 		scratch: func(b *Backend, s *backend.Step) int { return choose(b, s).scratch() },
 		emit: func(c *call) {
@@ -101,7 +104,7 @@ func conv(shader string, of func(b *Backend, in0, in1, out backend.Shape) produc
 				bufs[len(bufs)-1] = c.scratch
 			}
 			spec, name := append(spec, flag(bias && p.parts == 1)), shader
-			if m := c.matrix; m != nil {
+			if m := c.matrixFor(c.step); m != nil {
 				spec, name = append(spec, m.M, m.N, m.K), "matrix_"+shader
 			}
 			c.run(launch{shader: name, subgroup: p.subgroup, groups: [3]int{ceil(p.m, p.BM), ceil(p.n, p.BN), p.parts}, local: p.local(), spec: spec, bufs: bufs})

@@ -5,6 +5,8 @@ package vulkan
 import (
 	"encoding/binary"
 	"os"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
 )
 
 // Cooperative matrices (GL_KHR_cooperative_matrix) are the matrix units of a GPU: a subgroup multiplies matrices of halfs and adds up
@@ -82,11 +84,14 @@ func (b *Backend) wishMatrices(c *chain) (extensions []string) {
 	return extensions
 }
 
-// openMatrices decides whether this backend's convolutions use cooperative matrices: asked for, there, not switched off, and right.
-func (b *Backend) openMatrices() error {
+// openMatrices decides whether the convolutions of programs in fp16 use cooperative matrices: they are there, not switched off, and right.
+func (b *Backend) openMatrices(o Options) error {
 	m, why := b.units()
-	if off := os.Getenv(MatricesEnv) == "off"; off {
+	switch {
+	case os.Getenv(MatricesEnv) == "off":
 		m, why = nil, MatricesEnv+" is off"
+	case o.NoMatrices:
+		m, why = nil, "they are not wanted"
 	}
 	if m == nil {
 		b.note("no cooperative matrices: " + why)
@@ -104,13 +109,29 @@ func (b *Backend) openMatrices() error {
 	return nil
 }
 
+// precisions are those that programs may have.
+func (b *Backend) precisions() []backend.Precision {
+	if b.matrix != nil {
+		return []backend.Precision{backend.FP32, backend.FP16}
+	}
+	return []backend.Precision{backend.FP32}
+}
+
+// matrixFor is the shape of the cooperative matrices that a convolution uses, nil for none.
+func (b *Backend) matrixFor(s *backend.Step) *matrixShape {
+	if s.Precision != backend.FP16 {
+		return nil
+	}
+	return b.matrix
+}
+
 // note remembers something that a person should know of this device.
 func (b *Backend) note(text string) { b.notes = append(b.notes, text) }
 
 // matrixTilings are the tilings for cooperative matrices, the largest first: 8 x 8 matrices to a workgroup and 4 x 2 to a subgroup, and
 // less.
-func (b *Backend) matrixTilings() (list []tiling) {
-	M, N, K, n := b.matrix.M, b.matrix.N, b.matrix.K, b.Limits.Subgroup
+func (b *Backend) matrixTilings(m *matrixShape) (list []tiling) {
+	M, N, K, n := m.M, m.N, m.K, b.Limits.Subgroup
 	for _, t := range []tiling{{8 * M, 8 * N, 2 * K, 4 * M, 2 * N, n}, {4 * M, 4 * N, 2 * K, 2 * M, 2 * N, n}, {2 * M, 2 * N, 2 * K, 2 * M, 2 * N, n}} {
 		halfs := max(t.BM*(t.BK+8), t.BK*(t.BM+8)) + max(t.BN*(t.BK+8), t.BK*(t.BN+8)) // with the gaps between lines, whichever way they run
 		if 2*halfs+4*t.local()/n*M*N <= b.Limits.Shared {
@@ -121,8 +142,8 @@ func (b *Backend) matrixTilings() (list []tiling) {
 }
 
 // Rounding implements backend.Rounder: the matrix units take halfs.
-func (b *Backend) Rounding(op string) float64 {
-	if _, ok := ops[op]; ok && b.matrix != nil && (op == "conv2d" || op == "conv2d_data" || op == "conv2d_weight") {
+func (b *Backend) Rounding(op string, p backend.Precision) float64 {
+	if b.matrix != nil && p == backend.FP16 && (op == "conv2d" || op == "conv2d_data" || op == "conv2d_weight") {
 		return 1.0 / 2048
 	}
 	return 0

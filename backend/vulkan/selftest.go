@@ -81,7 +81,7 @@ func (b *Backend) once(op string, a backend.Conv, in [2][]float32, shapes [2]bac
 	total := third + 4*out.Elems()
 	s := backend.Step{
 		Scratch: backend.View{Buffer: backend.None},
-		Op:      op, Label: "self-test", Attrs: a, In: []backend.View{view(1, 0, shapes[0]), view(1, second, shapes[1])}, Out: []backend.View{view(1, third, out)},
+		Op:      op, Label: "self-test", Precision: backend.FP16, Attrs: a, In: []backend.View{view(1, 0, shapes[0]), view(1, second, shapes[1])}, Out: []backend.View{view(1, third, out)},
 	}
 	if op == "conv2d" {
 		s.In = append(s.In, backend.View{Buffer: backend.None})

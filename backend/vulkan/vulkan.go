@@ -26,9 +26,9 @@ type Options struct {
 	Device string // index or part of a name, as Devices lists them; "" is the first GPU, or the first device if there is none
 	Block  int    // bytes of a memory block, 0 for what suits the device; tests make it small
 
-	// Matrices has convolutions multiply halfs on the device's cooperative matrices, adding up in fp32, if it has them, they pass a test
-	// at the start and MatricesEnv is not off; else it changes nothing but the backend's notes.
-	Matrices bool
+	// NoMatrices has programs in fp16 do without cooperative matrices. Else their convolutions multiply halfs on these, adding up in fp32,
+	// if the device has them, they pass a test when it is opened, and MatricesEnv is not off.
+	NoMatrices bool
 }
 
 // An Unavailable error says why there is no Vulkan device at all: the CPU is what is left.
