@@ -107,6 +107,8 @@ type (
 	Rounder interface {
 		Rounding(op string, p Precision) float64
 	}
+	// A Noter has something that a person should know of its optional paths: which are left out, and why.
+	Noter interface{ Notes() []string }
 	// Mapped is a buffer whose memory the host shares with the device, at no cost.
 	Mapped interface{ Map() []byte }
 	// A Timer can time each step, at a small cost.

@@ -240,7 +240,9 @@ func (p *physical) readFeatures() {
 		}
 	}
 	p.readSubgroups()
-	if m, _ := p.units(); m != nil {
+	m, why := p.units()
+	if p.Matrices = unused + why; m != nil {
+		p.Matrices = fmt.Sprintf("%dx%dx%d with --precision fp16 (%s=off: never)", m.M, m.N, m.K, MatricesEnv)
 		p.Formats = append(p.Formats, "fp16 cooperative matrices")
 	}
 }

@@ -59,6 +59,8 @@ func (p *physical) units() (best *matrixShape, why string) {
 	switch {
 	case best == nil:
 		return nil, "the device lists no cooperative matrices of halfs with sums in fp32"
+	case os.Getenv(MatricesEnv) == "off":
+		return nil, MatricesEnv + " is off"
 	case !p.half:
 		return nil, "the device has no arithmetic in halfs"
 	case !p.subgroups.fixed:
@@ -87,10 +89,7 @@ func (b *Backend) wishMatrices(c *chain) (extensions []string) {
 // openMatrices decides whether the convolutions of programs in fp16 use cooperative matrices: they are there, not switched off, and right.
 func (b *Backend) openMatrices(o Options) error {
 	m, why := b.units()
-	switch {
-	case os.Getenv(MatricesEnv) == "off":
-		m, why = nil, MatricesEnv+" is off"
-	case o.NoMatrices:
+	if m != nil && o.NoMatrices {
 		m, why = nil, "they are not wanted"
 	}
 	if m == nil {
@@ -127,6 +126,9 @@ func (b *Backend) matrixFor(s *backend.Step) *matrixShape {
 
 // note remembers something that a person should know of this device.
 func (b *Backend) note(text string) { b.notes = append(b.notes, text) }
+
+// Notes implements backend.Noter.
+func (b *Backend) Notes() []string { return b.notes }
 
 // matrixTilings are the tilings for cooperative matrices, the largest first: 8 x 8 matrices to a workgroup and 4 x 2 to a subgroup, and
 // less.

@@ -58,8 +58,18 @@ type DeviceInfo struct {
 	Free    int64  // of it, bytes that this process may take now
 	Formats []string
 	Limits  Limits
-	Usable  string // why not, "" if it is
+
+	Matrices string // which cooperative matrices are used and when, or why not; "" if the device lists none
+	Usable   string // why not, "" if it is
 }
+
+// UsesMatrices reports whether the device's cooperative matrices are used by programs in fp16, if they pass their test.
+func (d DeviceInfo) UsesMatrices() bool {
+	return d.Matrices != "" && !strings.HasPrefix(d.Matrices, unused)
+}
+
+// unused begins what is said of cooperative matrices that are not used.
+const unused = "not used: "
 
 // Limits of a device that decide what fits.
 type Limits struct {

@@ -34,20 +34,46 @@ type candidate struct {
 	out     string  // why it is out of the question
 }
 
-// candidates are the Vulkan devices and last the CPU. why says why there is no device.
+// candidates are the Vulkan devices and last the CPU, or only the device that was asked for; a device that has cooperative matrices, in a
+// precision that may use them, is two. why says why there is no device.
 func candidates(on compute, cfg *train.Config) (list []*candidate, why *run.Log) {
-	gpus, why := gpus()
-	for _, d := range gpus {
+	devices, why := gpus()
+	if on.vulkan() {
+		all, err := vulkan.Devices()
+		if err == nil {
+			all, err = vulkan.Find(all, on.device)
+		}
+		if devices, why = all, nil; err != nil {
+			return nil, nil // opening it says why
+		}
+	}
+	add := func(name string, d vulkan.DeviceInfo, noMatrices bool) {
 		list = append(list, &candidate{
-			name: d.Name, choice: train.Choice{Backend: "vulkan", Device: d.Name},
-			open: func() (backend.Backend, error) { return vulkan.Open(vulkan.Options{Device: fmt.Sprint(d.Index)}) },
+			name: name, choice: train.Choice{Backend: "vulkan", Device: d.Name, NoMatrices: noMatrices},
+			open: func() (backend.Backend, error) {
+				return vulkan.Open(vulkan.Options{Device: fmt.Sprint(d.Index), NoMatrices: noMatrices})
+			},
 		})
+	}
+	for _, d := range devices {
+		if cfg.Precision == backend.FP16 && d.UsesMatrices() {
+			add(d.Name+" with cooperative matrices", d, false)
+			add(d.Name+" without", d, true)
+			continue
+		}
+		add(d.Name, d, false)
+	}
+	if on.vulkan() {
+		return list, nil
 	}
 	return append(list, &candidate{
 		name: "the CPU", choice: train.Choice{Backend: "cpu"},
 		open: func() (backend.Backend, error) { return cpu.New(cpu.Options{Threads: on.threads, Exact: cfg.Exact}) },
 	}), why
 }
+
+// vulkan reports whether it was asked for.
+func (o compute) vulkan() bool { return o.backend == "vulkan" || o.device != "" }
 
 // gpus are the devices that auto considers, or why there is none.
 func gpus() (list []vulkan.DeviceInfo, why *run.Log) {
@@ -174,7 +200,7 @@ func chosen(i backend.Info, note *run.Log) *train.Choice {
 // obey opens what a run was begun on. Where that is not there the CPU goes on, and note says so.
 func (o compute) obey(cfg *train.Config) (b backend.Backend, note *run.Log, err error) {
 	if c := cfg.Compute; c.Backend == "vulkan" {
-		if b, err = vulkan.Open(vulkan.Options{Device: c.Device}); err == nil {
+		if b, err = vulkan.Open(vulkan.Options{Device: c.Device, NoMatrices: c.NoMatrices}); err == nil {
 			return b, nil, nil
 		}
 		note = &run.Log{Level: "warn", Text: fmt.Sprintf("computing on the CPU: this run was begun on %s, which does not open here: %v", c.Device, err)}

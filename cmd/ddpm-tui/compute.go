@@ -44,7 +44,7 @@ func (o *compute) open(exact bool) (b backend.Backend, note *run.Log, err error)
 	if err := o.check(); err != nil {
 		return nil, nil, usageError{err}
 	}
-	if o.backend == "vulkan" || o.device != "" {
+	if o.vulkan() {
 		b, err := vulkan.Open(vulkan.Options{Device: o.device})
 		if errors.Is(err, vulkan.ErrNoSuchDevice) {
 			err = usageError{err}

@@ -104,7 +104,7 @@ func showVulkan(ctx context.Context, out io.Writer, d vulkan.DeviceInfo, check, 
 	if asJSON {
 		facts := map[string]any{
 			"backend": "vulkan", "index": d.Index, "device": d.Name, "kind": d.Kind, "driver": d.Driver, "isa": "Vulkan " + d.API, "memory": d.Free,
-			"memory_total": d.Memory, "formats": d.Formats, "limits": d.Limits,
+			"memory_total": d.Memory, "formats": d.Formats, "limits": d.Limits, "matrices": d.Matrices,
 		}
 		if d.Usable != "" {
 			facts["unusable"] = d.Usable
@@ -129,6 +129,7 @@ func showVulkan(ctx context.Context, out io.Writer, d vulkan.DeviceInfo, check, 
 	fmt.Fprintf(out, "      precisions       %s\n", strings.Join(d.Formats, ", "))
 	if len(d.Limits.Matrices) > 0 {
 		fmt.Fprintf(out, "      matrices         %s\n", strings.Join(d.Limits.Matrices, ", "))
+		fmt.Fprintf(out, "                       %s\n", d.Matrices)
 	}
 	fmt.Fprintf(out, "      limits           %s an allocation, %s a buffer in a shader, %s shared memory, %d invocations a group, subgroups of %d\n",
 		model.Bytes(d.Limits.Allocation), model.Bytes(d.Limits.Binding), model.Bytes(int64(d.Limits.Shared)), d.Limits.Invocations, d.Limits.Subgroup)
@@ -154,18 +155,44 @@ func encodeDevice(ctx context.Context, out io.Writer, b backend.Backend, check b
 	return errors.Join(json.NewEncoder(out).Encode(facts), wrong)
 }
 
-func checkAll(ctx context.Context, b backend.Backend) []conformance.Result {
-	return append(conformance.Check(ctx, b, ""), conformance.Memory(b)...)
+// precisions are those that a check goes through: fp32, and what else the device has kernels for.
+func precisions(b backend.Backend) []backend.Precision {
+	if _, ok := b.(backend.Rounder); ok {
+		return b.Info().Precisions
+	}
+	return []backend.Precision{backend.FP32}
+}
+
+func checkAll(ctx context.Context, b backend.Backend) (results []conformance.Result) {
+	for _, p := range precisions(b) {
+		results = append(results, checkIn(ctx, b, p)...)
+	}
+	return results
+}
+
+func checkIn(ctx context.Context, b backend.Backend, p backend.Precision) []conformance.Result {
+	return append(conformance.CheckIn(ctx, b, p, ""), conformance.MemoryIn(b, p)...)
 }
 
 func checkDevice(ctx context.Context, out io.Writer, b backend.Backend) error {
-	fmt.Fprintln(out)
 	start := time.Now()
-	results := checkAll(ctx, b)
-	if err := conformance.Print(out, results); err != nil {
-		return err
+	if n, ok := b.(backend.Noter); ok {
+		for _, text := range n.Notes() {
+			fmt.Fprintf(out, "      note             %s\n", text)
+		}
 	}
-	if conformance.Err(results) != nil {
+	wrong := false
+	for _, p := range precisions(b) {
+		if fmt.Fprintln(out); p != backend.FP32 {
+			fmt.Fprintf(out, "in %s\n", p)
+		}
+		results := checkIn(ctx, b, p)
+		if err := conformance.Print(out, results); err != nil {
+			return err
+		}
+		wrong = wrong || conformance.Err(results) != nil
+	}
+	if wrong {
 		return fmt.Errorf("%s computes wrong results: see the table; do not trust what it trains", b.Info().Device)
 	}
 	fmt.Fprintf(out, "\nall right, in %.1f s\n", time.Since(start).Seconds())

@@ -249,6 +249,11 @@ func (j *job) open(cfg *train.Config, folder *run.Folder) (b backend.Backend, no
 			note.Text = "computing on the CPU: " + note.Text
 		}
 	default:
+		if begins && on.vulkan() {
+			if list, _ = candidates(on, cfg); len(list) > 1 {
+				return nil, nil, list, nil
+			}
+		}
 		b, note, err = on.open(cfg.Exact)
 	}
 	if err == nil && begins {

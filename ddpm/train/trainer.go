@@ -130,6 +130,11 @@ func (t *Trainer) prepare(ctx context.Context, b backend.Backend) error {
 	if err := t.team.sameImages(set); err != nil {
 		return err
 	}
+	if n, ok := b.(backend.Noter); ok && c.precision() != "" {
+		for _, text := range n.Notes() {
+			t.logf("info", "%s", text)
+		}
+	}
 	step, err := NewStep(b, c, images.Pixels[:n*images.Per()], n, t.team.Comm)
 	if err == nil {
 		t.Step, t.done = step, &step.Done

@@ -11,10 +11,10 @@ import (
 
 // A Choice is what a run computes on, as it was decided when the run began. A resume keeps to it.
 type Choice struct {
-	Backend  string `json:"backend"`          // cpu or vulkan
-	Device   string `json:"device,omitempty"` // of vulkan, its name
-	Matrices bool   `json:"matrices"`         // cooperative matrices are used where the precision allows them
-	Why      string `json:"why"`
+	Backend    string `json:"backend"`               // cpu or vulkan
+	Device     string `json:"device,omitempty"`      // of vulkan, its name
+	NoMatrices bool   `json:"no_matrices,omitempty"` // without cooperative matrices, which were slower
+	Why        string `json:"why"`
 }
 
 // trialSteps is how many steps of a trial are timed at most, and trialImages how large its made-up set of images is.
