@@ -14,14 +14,18 @@ import (
 )
 
 // RunLab shows the lab: the list of experiments, or at once the one that is not nil, with parameters p. It returns when the person
-// leaves; what was being trained then has a checkpoint.
+// leaves; what was being trained then has a checkpoint. Where the terminal is lost instead, a trainer in another process goes on.
 func RunLab(ctx context.Context, l *experiment.Lab, e *experiment.Experiment, p experiment.Params, opt Options) error {
 	m := newLabScreen(l, p)
 	if e != nil {
 		m.open(e)
 	}
 	err := show(ctx, m, opt)
-	m.stop()
+	if m.left {
+		m.stop()
+	} else {
+		m.end(experiment.ErrLeave) // the terminal is gone
+	}
 	return err
 }
 
@@ -39,6 +43,7 @@ type labScreen struct {
 	began  time.Time
 	show   labShow
 	paused bool
+	left   bool // the person did
 	err    error
 }
 
@@ -60,7 +65,7 @@ type labShow struct {
 // A labJob is an experiment at work.
 type labJob struct {
 	frames chan experiment.Frame
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	ended  chan struct{}
 	err    error // once ended is closed
 }
@@ -90,7 +95,7 @@ func (m *labScreen) open(e *experiment.Experiment) tea.Cmd {
 		m.show.over = true
 		return nil
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	j := &labJob{frames: make(chan experiment.Frame), cancel: cancel, ended: make(chan struct{})}
 	m.job = j
 	p, l := m.p, m.lab
@@ -114,11 +119,13 @@ func (j *labJob) next() tea.Cmd {
 }
 
 // stop ends the job and waits for it.
-func (m *labScreen) stop() {
+func (m *labScreen) stop() { m.end(nil) }
+
+func (m *labScreen) end(cause error) {
 	if m.job == nil {
 		return
 	}
-	m.job.cancel()
+	m.job.cancel(cause)
 	for range m.job.frames {
 	}
 	<-m.job.ended
@@ -142,7 +149,7 @@ func (m *labScreen) update(msg tea.Msg) tea.Cmd {
 			}
 			return nil
 		}
-		if m.paused {
+		if m.paused && !m.elsewhere() {
 			return nil
 		}
 		return m.job.next()
@@ -201,7 +208,10 @@ func (v *labShow) step(n int) {
 func (m *labScreen) typing() bool   { return false }
 func (m *labScreen) notice() string { return "" }
 
-func (m *labScreen) leave(bool) tea.Cmd { return quit }
+func (m *labScreen) leave(byKey bool) tea.Cmd {
+	m.left = byKey
+	return quit
+}
 
 func (m *labScreen) table() []binding {
 	leave := binding{keys: []string{"q"}, name: "quit", help: "leave; what is being trained is saved", do: func() tea.Cmd { return m.leave(true) }}
@@ -247,13 +257,26 @@ func (m *labScreen) table() []binding {
 	return append(append(table, m.knobs()...), leave)
 }
 
-// pause lets the work wait, or go on: while no frame is taken, none can be made.
+// pause lets the work wait, or go on: while no frame is taken, none can be made here.
 func (m *labScreen) pause() tea.Cmd {
+	if m.elsewhere() {
+		select {
+		case m.lab.Pauses <- struct{}{}:
+			m.paused = !m.paused
+		default: // the trainer has not seen the last one yet
+		}
+		return nil
+	}
 	m.paused = !m.paused
 	if m.paused || m.job == nil {
 		return nil
 	}
 	return m.job.next()
+}
+
+// elsewhere reports whether another process is training, which pauses when it is told to; what it has said until then is still taken.
+func (m *labScreen) elsewhere() bool {
+	return m.lab != nil && m.lab.Train != nil && m.show.phase == experiment.Training
 }
 
 // knobs are the keys that change a parameter, which begins the experiment anew.

@@ -209,6 +209,8 @@ func (f *labFlags) screen(c *cobra.Command, e *experiment.Experiment, p experime
 		return err
 	}
 	defer closeLab()
+	l.Pauses = make(chan struct{}, 1)
+	l.Train = trainElsewhere(c, l.Pauses)
 	return tui.RunLab(c.Context(), l, e, p, opt)
 }
 

@@ -20,7 +20,7 @@ type Denoise struct {
 // Denoise makes images: [N,D] from noise. The number of network evaluations an image takes is that of the sampler's steps.
 func (n *Network) Denoise(ctx context.Context, d Denoise) ([]float32, error) {
 	D := n.D()
-	d.Options.Prediction, d.Options.ImageLen = ddpm.Epsilon, D
+	d.Options.Prediction, d.Options.ImageLen = n.Prediction, D
 	s, err := ddpm.NewSampler(d.Sampler, n.Schedule, d.Options)
 	if err != nil {
 		return nil, err
@@ -30,8 +30,8 @@ func (n *Network) Denoise(ctx context.Context, d Denoise) ([]float32, error) {
 		rng.Normals(x[k*D:(k+1)*D], d.Seed, rng.StreamSample, uint32(k), 0)
 	}
 	predict := func(x []float32, t int, out []float32) error {
-		err := n.noise(ctx, x, t, out)
-		copy(eps, out)
+		err := n.says(ctx, x, t, out)
+		n.Schedule.PredictEps(n.Prediction, eps, x, out, t)
 		return err
 	}
 	noise := func(i int, dst []float32) {
@@ -48,6 +48,13 @@ func (n *Network) Denoise(ctx context.Context, d Denoise) ([]float32, error) {
 
 // noise is the noise that the network sees in x: [k,D] at timestep t.
 func (n *Network) noise(ctx context.Context, x []float32, t int, out []float32) error {
+	err := n.says(ctx, x, t, out)
+	n.Schedule.PredictEps(n.Prediction, out, x, out, t)
+	return err
+}
+
+// says is what the network says of x: [k,D] at timestep t.
+func (n *Network) says(ctx context.Context, x []float32, t int, out []float32) error {
 	in, _ := n.Task.Channels(n.C)
 	D, pixels := n.D(), n.Side*n.Side
 	full, ts := make([]float32, n.Batch*pixels*in), make([]int, n.Batch)

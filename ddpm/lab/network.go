@@ -14,6 +14,9 @@ type Network struct {
 	Batch    int            // images that Forward takes at most
 	Schedule *ddpm.Schedule // of noise; for masks only its T counts
 
+	// Prediction is what a network of head Noise says of x_t. From each kind the noise follows; zero is the noise itself.
+	Prediction ddpm.Prediction
+
 	// Forward computes out: [n,side,side,out] of x: [n,side,side,2C+2] at times t: [n], n at most Batch.
 	Forward func(ctx context.Context, x []float32, t []int, out []float32) error
 	Calls   int // network evaluations so far, one an image

@@ -123,8 +123,8 @@ func (c *Config) Validate() error {
 		if c.MinSNR > 0 && c.masked() {
 			return errors.New("config: min_snr weighs noise, and this run has masks")
 		}
-		if c.Prediction != ddpm.Epsilon {
-			return fmt.Errorf("config: prediction %q: the lab's networks predict %s", c.Prediction, ddpm.Epsilon)
+		if c.Prediction != ddpm.Epsilon && c.masked() {
+			return fmt.Errorf("config: prediction %q: the lab's networks with masks have none, leave it at %s", c.Prediction, ddpm.Epsilon)
 		}
 	} else if c.UNet.InChannels != c.UNet.OutChannels {
 		return fmt.Errorf("config: unet has in_channels %d and out_channels %d, a diffusion model has as many out as in", c.UNet.InChannels, c.UNet.OutChannels)

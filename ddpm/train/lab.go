@@ -46,7 +46,7 @@ func (t *Trainer) labPreview(ctx context.Context) error {
 	start := time.Now()
 	c, set := t.Config, t.Set
 	n := min(t.Config.Preview.Images, set.N)
-	net := &lab.Network{Task: c.Lab, Side: set.Size, C: set.Channels, Batch: t.Step.Preview.Batch, Schedule: t.Step.Schedule, Forward: func(ctx context.Context, x []float32, tt []int, out []float32) error {
+	net := &lab.Network{Task: c.Lab, Side: set.Size, C: set.Channels, Batch: t.Step.Preview.Batch, Schedule: t.Step.Schedule, Prediction: t.Config.Prediction, Forward: func(ctx context.Context, x []float32, tt []int, out []float32) error {
 		return t.Step.Preview.Run(ctx, x, tt, nil, out)
 	}}
 	x, rows, cols, caption, err := net.Preview(ctx, set.Pixels[(set.N-n)*set.Size*set.Size*set.Channels:], n, c.Preview.Steps, c.Seed)

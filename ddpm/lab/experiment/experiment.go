@@ -4,6 +4,7 @@ package experiment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/data"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/lab"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
 )
 
 // Params are what a person can choose. Zero means the experiment's default.
@@ -39,6 +42,9 @@ type Frame struct {
 	Charts      []Chart
 	Moment      bool // a moment of a process that one can step back to
 }
+
+// Training is the phase in which a network is trained.
+const Training = "training"
 
 // A Picture is a grid of images, Rows by Cols, edge to edge.
 type Picture struct {
@@ -110,10 +116,20 @@ func Find(name string) (*Experiment, error) {
 type Lab struct {
 	Backend backend.Backend
 	Runs    string // where run folders go
-	width   []int  // channels of the network at each level, nil for the default
-	sets    map[string]*data.Set
-	nets    map[string]*trained
+
+	// Train, if it is not nil, trains the run in a folder in another process, or follows one that does already, and hands on what is
+	// said and shown until that ends. With the end of ctx it stops the trainer, which saves, or leaves it alone if the cause is ErrLeave.
+	// With each value of Pauses it lets the trainer pause or go on.
+	Train  func(ctx context.Context, folder *run.Folder, o train.Options) error
+	Pauses chan struct{}
+
+	width []int // channels of the network at each level, nil for the default
+	sets  map[string]*data.Set
+	nets  map[string]*trained
 }
+
+// ErrLeave as the cause of the end of an experiment leaves a trainer in another process at work.
+var ErrLeave = errors.New("left while training goes on")
 
 // A job is one experiment being run.
 type job struct {

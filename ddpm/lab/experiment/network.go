@@ -2,10 +2,10 @@ package experiment
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"image"
 	"path/filepath"
+	"sync"
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/data"
@@ -100,6 +100,10 @@ func (j *job) config(t *lab.Task, channels int) (*train.Config, error) {
 	c.Schedule = ddpm.ScheduleConfig{Kind: p.Schedule, T: p.T}
 	if t.Masked() {
 		c.Schedule = ddpm.ScheduleConfig{Kind: ddpm.Cosine, T: 1000} // only t's range counts
+	} else {
+		// At the noisy end x_t is nearly the noise, and what a small error in it leaves of x_0 is divided by sqrt(alphabar): a small
+		// network that is trained on the noise for minutes draws colours that no image has. v has x_0 in it there.
+		c.Prediction = ddpm.VPrediction
 	}
 	c.Optimizer.LR, c.Optimizer.Warmup, c.Optimizer.Course, c.Optimizer.Floor = 2e-3, 50, "cosine", 0.02
 	c.EMA = train.EMA{Decay: 0.995, Power: 0.75}
@@ -155,7 +159,7 @@ func (j *job) network(ctx context.Context, t *lab.Task) (*trained, *data.Set, er
 		}
 	}
 	n := &trained{step: m.Step, net: &lab.Network{
-		Task: t, Side: set.Size, C: set.Channels, Batch: fw.Batch, Schedule: m.Schedule,
+		Task: t, Side: set.Size, C: set.Channels, Batch: fw.Batch, Schedule: m.Schedule, Prediction: m.Prediction,
 		Forward: func(ctx context.Context, x []float32, tt []int, out []float32) error {
 			return fw.Run(ctx, x, tt, nil, out)
 		},
@@ -185,40 +189,58 @@ func (j *job) train(ctx context.Context, dir string, t *lab.Task, set *data.Set)
 		if info := folder.Info(); info.State != run.Running && info.Step >= j.p.Steps {
 			return nil
 		}
-		steps := c.Steps // more than it has
-		c, c.Steps = old, steps
+		old.Steps = c.Steps // more than it has
+		c = old
 	} else if folder, err = run.Create(dir, c); err != nil {
 		return err
 	}
-	lock, err := folder.Lock()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = lock.Unlock() }() // the process's end gives it back too
-	if err := folder.WriteConfig(c); err != nil {
-		return err
-	}
 	curve := Line{Name: "loss"}
-	trainer, err := train.New(ctx, j.Backend, c, folder, train.Options{
-		Set: set, Stale: lock.Stale,
+	o := train.Options{
+		Set:     set,
 		OnEvent: func(e run.Event) { j.trainingEvent(e, c, t, &curve) },
 		OnFrame: func(_ string, _ int64, m image.Image, rows, cols int, caption string) {
 			j.emit(Frame{Pictures: []Picture{{Name: "training", Caption: caption, Image: m, Rows: rows, Cols: cols}}})
 		},
-	})
+	}
+	if _, running := folder.Locked(); running && j.Train != nil {
+		err = j.Train(ctx, folder, o) // as it is, to the steps that it has
+	} else {
+		err = j.trainHere(ctx, folder, c, o)
+	}
 	if err != nil {
 		return err
 	}
-	if err := trainer.Run(ctx); err != nil {
-		return err
-	}
+	done := folder.Info().Step
 	if ctx.Err() != nil {
-		return fmt.Errorf("training stopped at step %d of %d, with a checkpoint in %s: %w", trainer.Step.Done, c.Steps, dir, context.Cause(ctx))
+		return fmt.Errorf("training stopped at step %d of %d, with a checkpoint in %s: %w", done, c.Steps, dir, context.Cause(ctx))
 	}
-	if trainer.Step.Done < c.Steps {
-		return errors.New("training ended early")
+	if done < c.Steps {
+		return fmt.Errorf("training in %s ended at step %d of %d: ddpm-tui resume %s goes on", dir, done, c.Steps, dir)
 	}
 	return nil
+}
+
+// trainHere trains a run that nobody trains, in this process unless Train is there.
+func (j *job) trainHere(ctx context.Context, folder *run.Folder, c *train.Config, o train.Options) error {
+	lock, err := folder.Lock()
+	if err != nil {
+		return err
+	}
+	unlock := sync.OnceFunc(func() { _ = lock.Unlock() }) // the process's end gives it back too
+	defer unlock()
+	if err := folder.WriteConfig(c); err != nil {
+		return err
+	}
+	if j.Train != nil {
+		unlock()
+		return j.Train(ctx, folder, o)
+	}
+	o.Stale = lock.Stale
+	trainer, err := train.New(ctx, j.Backend, c, folder, o)
+	if err != nil {
+		return err
+	}
+	return trainer.Run(ctx)
 }
 
 // trainingEvent shows the loss now and then.
@@ -229,7 +251,7 @@ func (j *job) trainingEvent(e run.Event, c *train.Config, t *lab.Task, curve *Li
 	}
 	curve.X, curve.Y = append(curve.X, float64(e.Step)), append(curve.Y, float64(m.LossEMA))
 	f := Frame{
-		Phase: "training", Done: e.Step, Total: c.Steps,
+		Phase: Training, Done: e.Step, Total: c.Steps,
 		Figures: []Figure{{"step", fmt.Sprintf("%d of %d", e.Step, c.Steps), ""}, {lossName(t), fmt.Sprintf("%.4f", m.LossEMA), ""}, {"left", fmt.Sprintf("%.0f s", m.ETAS), ""}},
 		Charts:  []Chart{{Name: lossName(t), X: "step", Y: lossName(t), LogY: true, Lines: []Line{{Name: "loss", X: curve.X, Y: curve.Y}}}},
 	}
@@ -256,8 +278,10 @@ func byTime(buckets []run.Float, t *lab.Task) Chart {
 
 func lossName(t *lab.Task) string {
 	switch t.Head {
-	case lab.MSE, lab.Noise:
+	case lab.MSE:
 		return "squared error"
+	case lab.Noise:
+		return "squared error of v"
 	case lab.L1:
 		return "absolute error"
 	}
