@@ -56,7 +56,7 @@ func (r *ranks) join(c *cobra.Command) error {
 		return usageError{fmt.Errorf("--rank-timeout %v: want at least 1s", r.silent)}
 	}
 	r.asked = true
-	comm, err := dist.Start(dist.Options{Silence: r.silent})
+	comm, err := dist.Start(dist.Options{Silence: r.silent, Stop: c.Context().Done()})
 	if err != nil {
 		return err
 	}

@@ -244,6 +244,26 @@ func TestWatch(t *testing.T) {
 	j.pass(Silence - time.Second)
 	quiet(j)
 
+	// Who is asked to stop looks at once who has been silent for long, and otherwise goes on as before.
+	j = newJob(3)
+	j.pass(time.Minute)
+	stop := make(chan struct{})
+	j.ws[0].stop = stop
+	j.mute[2] = true
+	j.pass(stopSilence + time.Second)
+	quiet(j)
+	close(stop)
+	j.pass(3 * watchEvery)
+	found(j, 2, "was not heard of for 4s")
+	j = newJob(3)
+	j.pass(time.Minute)
+	stop = make(chan struct{})
+	j.ws[0].stop = stop
+	close(stop)
+	j.mute[2] = true
+	j.pass(Silence - time.Second)
+	quiet(j)
+
 	// A job that ends in order misses nobody.
 	j = newJob(2)
 	j.pass(time.Second)

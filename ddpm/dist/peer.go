@@ -14,7 +14,8 @@ import (
 
 // Options of Start.
 type Options struct {
-	Silence time.Duration // how long a rank may be silent before the job ends; 0 is Silence
+	Silence time.Duration   // how long a rank may be silent before the job ends; 0 is Silence
+	Stop    <-chan struct{} // closed when this process is asked to end; nil: it never is
 }
 
 // Silence is how long a rank may be silent unless Options says otherwise.

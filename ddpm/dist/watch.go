@@ -17,6 +17,9 @@ const (
 	beatEvery  = 500 * time.Millisecond
 )
 
+// stopSilence is how long a rank may have been silent when this one is asked to stop.
+const stopSilence = 4 * time.Second
+
 // messageMost is the longest message.
 const messageMost = 4096
 
@@ -44,13 +47,14 @@ type watch struct {
 	lost    *RankError
 	passed  bool // lost was said to the others
 	off     bool // the job ends in order
+	stop    <-chan struct{}
 }
 
 func newWatch(rank int, peers []Peer, o Options) *watch {
 	if o.Silence <= 0 {
 		o.Silence = Silence
 	}
-	return &watch{rank: rank, peers: peers, silence: o.Silence, heard: make([]time.Time, len(peers)), alive: Peer.alive}
+	return &watch{rank: rank, peers: peers, silence: o.Silence, heard: make([]time.Time, len(peers)), alive: Peer.alive, stop: o.Stop}
 }
 
 // knows reports whether this rank exchanges messages with that one.
@@ -90,13 +94,19 @@ func (w *watch) tick(now time.Time) ([]message, *RankError) {
 		}
 	}
 	w.looked = now
+	silence := w.silence
+	select {
+	case <-w.stop: // there may be no time to wait: mpirun asks, who has missed a host too, and kills soon
+		silence, w.stop = min(silence, stopSilence), nil
+	default:
+	}
 	for r, p := range w.peers {
 		switch {
 		case w.lost != nil || r == w.rank:
 		case !w.alive(p):
 			w.lost = &RankError{Rank: r, Host: p.Host, Text: fmt.Sprintf("is gone (process %d was killed, or crashed)", p.PID)}
-		case w.knows(r) && now.Sub(w.heard[r]) > w.silence:
-			w.lost = &RankError{Rank: r, Host: p.Host, Text: fmt.Sprintf("was not heard of for %v (its host or the network to it is gone)", w.silence)}
+		case w.knows(r) && now.Sub(w.heard[r]) > silence:
+			w.lost = &RankError{Rank: r, Host: p.Host, Text: fmt.Sprintf("was not heard of for %v (its host or the network to it is gone)", silence)}
 		}
 	}
 	switch {
