@@ -179,7 +179,11 @@ func (v *samplesTab) draw(t *training, s surface, w, h int) block {
 			row = append(row, one(shotRaw, "raw weights", "the same noise", each))
 		}
 		if v.has[shotNearest] {
-			row = append(row, one(shotNearest, "nearest training images", "to the EMA samples", each))
+			among := "to the EMA samples"
+			if p.NearestOf > 0 {
+				among = "of " + count(int64(p.NearestOf)) + ", to the EMA samples"
+			}
+			row = append(row, one(shotNearest, "nearest training images", among, each))
 		}
 	}
 	body := beside(row...)

@@ -423,7 +423,7 @@ func (e *evaluation) nearest(ctx context.Context) error {
 		}
 	}
 	pairs := Pairs(s, e.o.Training, list)
-	name, err := e.o.OnPicture("nearest", model.Grid(pairs.floats(0, pairs.N), pairs.N, pairs.Size, pairs.Channels, 2*model.Columns((s.N+1)/2)))
+	name, err := e.o.OnPicture("nearest", pairs.Grid(2*model.Columns((s.N+1)/2)))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"image"
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 )
@@ -26,6 +27,11 @@ func (m Images) First(n int) Images {
 	m.N = min(n, m.N)
 	m.Pixels = m.Pixels[:m.N*m.Per()]
 	return m
+}
+
+// Grid draws them side by side, cols a row.
+func (m Images) Grid(cols int) *image.RGBA {
+	return model.Grid(m.floats(0, m.N), m.N, m.Size, m.Channels, cols)
 }
 
 // floats are pictures [from,to) in [-1,1].

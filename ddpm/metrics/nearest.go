@@ -89,11 +89,25 @@ func Pairs(pictures, training Images, list []Neighbour) Images {
 	})
 	out := Images{N: 2 * len(list), Size: pictures.Size, Channels: pictures.Channels}
 	for _, n := range list {
-		y := training.At(n.Training)
-		if n.Mirrored {
-			y = mirrorImage(y, training.Size, training.Channels)
-		}
-		out.Pixels = append(append(out.Pixels, pictures.At(n.Picture)...), y...)
+		out.Pixels = append(append(out.Pixels, pictures.At(n.Picture)...), n.in(training)...)
 	}
 	return out
+}
+
+// Found are the training pictures of the list, in its order, each as it is nearest: mirrored or not.
+func Found(training Images, list []Neighbour) Images {
+	out := Images{N: len(list), Size: training.Size, Channels: training.Channels}
+	for _, n := range list {
+		out.Pixels = append(out.Pixels, n.in(training)...)
+	}
+	return out
+}
+
+// in is the training picture.
+func (n Neighbour) in(training Images) []byte {
+	y := training.At(n.Training)
+	if n.Mirrored {
+		y = mirrorImage(y, training.Size, training.Channels)
+	}
+	return y
 }

@@ -142,11 +142,12 @@ type RankWork struct {
 
 // Preview says that a picture was made. The files are PNGs, relative to the run folder.
 type Preview struct {
-	Samples    string `json:"samples"`           // a grid of EMA samples
-	Trajectory string `json:"trajectory"`        // one sample's x_t from noise to image, left to right
-	Raw        string `json:"raw,omitempty"`     // the same grid, of the same seed, with the weights that are not averaged
-	Nearest    string `json:"nearest,omitempty"` // the training images nearest to the samples, in a grid as theirs
-	Rows       int    `json:"rows"`              // of the grid
+	Samples    string `json:"samples"`              // a grid of EMA samples
+	Trajectory string `json:"trajectory"`           // one sample's x_t from noise to image, left to right
+	Raw        string `json:"raw,omitempty"`        // the same grid, of the same seed, with the weights that are not averaged
+	Nearest    string `json:"nearest,omitempty"`    // the training images nearest to the samples, in a grid as theirs
+	NearestOf  int    `json:"nearest_of,omitempty"` // how many training images were looked at
+	Rows       int    `json:"rows"`                 // of the grid
 	Cols       int    `json:"cols"`
 	Sampler    string `json:"sampler"`
 	Steps      int    `json:"sampling_steps"`

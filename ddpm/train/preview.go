@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/metrics"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
@@ -57,6 +58,10 @@ func (t *Trainer) preview(ctx context.Context, raw bool) error {
 		}
 		return err
 	}
+	near, of, err := t.nearest(ctx, x, p.Images, cols)
+	if err != nil { // it was called off
+		return nil
+	}
 	across, caption := cols, fmt.Sprintf("EMA samples, step %d", t.Step.Done)
 	if p.Raw {
 		raw, err := t.Step.Raw.Sample(ctx, t.Step.Schedule, model.Request{Sampler: p.Sampler, Options: t.sampler(), N: p.Images, Seed: t.Config.Seed})
@@ -79,6 +84,10 @@ func (t *Trainer) preview(ctx context.Context, raw bool) error {
 		Sampler: p.Sampler, Steps: p.Steps, Seed: t.Config.Seed, Seconds: run.Float(time.Since(start).Seconds()),
 	}
 	err = errors.Join(WritePNG(t.folder.Path(e.Samples), grid), WritePNG(t.folder.Path(e.Trajectory), line))
+	if near != nil && err == nil {
+		e.Nearest, e.NearestOf = "previews/"+name+"-nearest.png", of
+		err = WritePNG(t.folder.Path(e.Nearest), near)
+	}
 	if raw && !p.Raw && err == nil {
 		m, sampleErr := t.rawGrid(ctx, cols)
 		if sampleErr != nil {
@@ -94,6 +103,29 @@ func (t *Trainer) preview(ctx context.Context, raw bool) error {
 	t.sayPreview(e, err)
 	t.setState(before)
 	return nil
+}
+
+// nearestWork is how many bytes a preview compares at most to find the nearest training images: half a second at the worst.
+const nearestWork = 1 << 31
+
+// nearest is the grid of the training images nearest to samples x: [n,S,S,C], mirrored where training mirrors and that is nearer, and how
+// many images it looked at: where comparing all would take too long, evenly spread ones. It reads what training reads, and changes nothing.
+func (t *Trainer) nearest(ctx context.Context, x []float32, n, cols int) (image.Image, int, error) {
+	c := t.Config.UNet
+	if t.training.N == 0 || c.OutChannels != c.InChannels {
+		return nil, 0, nil
+	}
+	samples := metrics.FromFloats(x, n, c.SampleSize, c.InChannels)
+	ways := 1
+	if t.Config.Flip {
+		ways = 2
+	}
+	among := metrics.Spread(t.training, max(1, nearestWork/(ways*n*samples.Per())))
+	list, err := metrics.Nearest(ctx, samples, 0, n, among, t.Config.Flip, func(float64) {})
+	if err != nil {
+		return nil, 0, err
+	}
+	return metrics.Found(among, list).Grid(cols), among.N, nil
 }
 
 // beside puts images of per values in pairs: each of left with its counterpart at its right.
