@@ -59,7 +59,7 @@ type SamplerOptions struct {
 	// picture with noise added; 0 means 1, the whole way.
 	Strength float64 `json:"strength,omitempty"`
 	// LambdaMin leaves out the timesteps whose log(a/b), half the log SNR, is
-	// less; 0 means none. DPM-Solver's authors take -5.1 for cosine schedules.
+	// less; 0 means none.
 	LambdaMin float64 `json:"lambda_min,omitempty"`
 	Order     int     `json:"order,omitempty"`  // UniPC's, 1 to 3, default 2
 	Solver    string  `json:"solver,omitempty"` // DPM-Solver++: midpoint (default) or heun; UniPC: bh2 (default) or bh1
@@ -75,20 +75,34 @@ type SamplerOptions struct {
 	ImageLen       int     `json:"-"`                         // elements of one image; 0: all of x is one
 }
 
-// lambdaMin is where DPM-Solver's authors cut cosine schedules off.
-const lambdaMin = -5.1
+// Where sampling begins, in log(a/b). Under -5.1, where DPM-Solver's authors cut
+// cosine schedules, noise hides all, b/a = 160. A network that predicts eps says
+// little of x_0 = (x_t - b eps)/a already before: its error is multiplied by
+// b/a, and what a young network gets wrong there, the colour of all of the
+// image, stays in it to the end. docs/benchmarks.md has what it does.
+const lambdaMin, lambdaMinEps = -5.1, -2.5
 
-// Defaults are the options to sample with where nothing else is said: x_0 is
-// clamped, spacing is trailing. Heun's step multiplies the slope at its end by
-// all of a step's sigma, which is wild at the start of trailing steps, so it
-// takes Karras' levels, which EDM made for it; and what works in sigma begins
-// where there is a little signal, unless the schedule is meant to have none.
-func Defaults(sampler string, c ScheduleConfig) SamplerOptions {
-	o := SamplerOptions{Clip: true, Spacing: Trailing}
+// Defaults are the options to sample with in so many steps (0: all of the
+// schedule's for DDPM, at most 50 for the others) where nothing else is said:
+// x_0 is clamped, spacing is trailing. Heun's step multiplies the slope at its
+// end by all of a step's sigma, which is wild at the start of trailing steps, so
+// it takes Karras' levels, which EDM made for it. The noisiest levels are left
+// out, but not of DDPM in all its steps, which is algorithm 2 as it stands, nor
+// of a schedule that is meant to end without any signal.
+func Defaults(sampler string, c ScheduleConfig, prediction Prediction, steps int) SamplerOptions {
+	o := SamplerOptions{Clip: true, Spacing: Trailing, Prediction: prediction, Steps: steps}
+	whole := sampler == "ddpm" && steps == 0
+	if steps == 0 && !whole {
+		o.Steps = min(50, c.withDefaults().T)
+	}
 	if sampler == "heun" {
 		o.Spacing = Karras
 	}
-	if sampler != "ddpm" && sampler != "ddim" && !c.ZeroTerminalSNR {
+	switch {
+	case whole || c.ZeroTerminalSNR:
+	case prediction == Epsilon || prediction == "":
+		o.LambdaMin = lambdaMinEps
+	default:
 		o.LambdaMin = lambdaMin
 	}
 	return o

@@ -60,7 +60,7 @@ Held-out images are those that --holdout of train kept back, or with --data othe
 its training images, and says so. --features wants Inception-v3's weights as safetensors, under the names of torchvision or
 pytorch-fid.`,
 		Example: `  ddpm-tui eval runs/avatars32
-  ddpm-tui eval runs/avatars32 --metrics swd,frechet -n 1024 --sampler dpmpp_2m --sampling-steps 20
+  ddpm-tui eval runs/avatars32 --metrics swd,frechet -n 1024 --sampler dpmpp2m-sde --sampling-steps 20
   ddpm-tui eval runs/avatars32 --metrics loss,bits --data other-avatars.zip
   ddpm-tui eval runs/avatars32 --metrics frechet --features inception.safetensors
   ddpm-tui eval runs/avatars32 -n 50000 --shard 3/64   # an array job's third part; then ddpm-tui merge eval-*-of-64.safetensors`,
@@ -149,14 +149,11 @@ func (f *evalFlags) eval(c *cobra.Command, path string) error {
 	o := metrics.Options{
 		Metrics: names, Samples: f.n, Sampler: f.sampler, Seed: f.seed, Batch: f.batch, Mirror: cfg.Flip,
 		LossDraws: metrics.Buckets, BitsDraws: min(f.bits, (m.Schedule.T()-1)/metrics.Buckets*metrics.Buckets), Variance: f.variance, FeatureFile: f.features,
-		Sampling: ddpm.Defaults(f.sampler, m.Schedule.Config),
+		Sampling: ddpm.Defaults(f.sampler, m.Schedule.Config, m.Prediction, f.steps),
 	}
-	o.Sampling.Steps, o.Sampling.Eta, o.Sampling.Prediction = f.steps, f.eta, m.Prediction
+	o.Sampling.Eta = f.eta
 	if f.spacing != "" {
 		o.Sampling.Spacing = ddpm.Spacing(f.spacing)
-	}
-	if f.steps == 0 && f.sampler != "ddpm" {
-		o.Sampling.Steps = min(50, m.Schedule.T())
 	}
 	if _, err := ddpm.NewSampler(o.Sampler, m.Schedule, o.Sampling); err != nil {
 		return usageError{err}

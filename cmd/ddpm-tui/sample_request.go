@@ -40,7 +40,7 @@ func (f *requestFlags) flags(fl *pflag.FlagSet) {
 	fl.IntVar(&f.steps, "sampling-steps", 0, "noise levels (0: all T for ddpm, 50 for the others); each costs one evaluation of the network, heun's two")
 	fl.StringVar(&f.spacing, "spacing", "", "of the noise levels: "+strings.Join(spacings, ", ")+" (default trailing, for heun karras)")
 	fl.IntVar(&f.offset, "steps-offset", 0, "added to the timesteps of leading spacing")
-	fl.Float64Var(&f.lambdaMin, "lambda-min", -5.1, "leave out timesteps of less log(a/b), which a cosine schedule has many of; 0: none; not for ddpm and ddim")
+	fl.Float64Var(&f.lambdaMin, "lambda-min", 0, "leave out timesteps whose log(a/b) is less: noise hides all in them (default -2.5 where eps is predicted, else -5.1; 0: none, as for ddpm in all its steps)")
 	fl.Float64Var(&f.eta, "eta", 0, "ddim's noise: 0 is deterministic, 1 as noisy as ddpm")
 	fl.StringVar(&f.variance, "variance", ddpm.FixedSmall, "ddpm's noise: fixed_small or fixed_large")
 	fl.IntVar(&f.order, "order", 2, "unipc's: 1 to 3")
@@ -106,15 +106,15 @@ func (f *requestFlags) check() error {
 
 // request is what the flags ask of a model.
 func (f *requestFlags) request(ctx context.Context, t *model.Trained) (r model.Request, err error) {
-	o := ddpm.Defaults(f.sampler, t.Schedule.Config)
+	o := ddpm.Defaults(f.sampler, t.Schedule.Config, t.Prediction, f.steps)
 	if s := t.Scheduler; s != nil {
 		// A folder of diffusers says how it wants to be sampled; ddpm's thousand steps are for those who ask for them.
 		o = s.Options
 		if !f.changed("sampler") && s.Sampler != "ddpm" {
 			f.sampler = s.Sampler
 		} else if f.sampler != s.Sampler { // the rest is another sampler's
-			own := ddpm.Defaults(f.sampler, t.Schedule.Config)
-			o = ddpm.SamplerOptions{Spacing: own.Spacing, LambdaMin: own.LambdaMin, Clip: o.Clip, ClipRange: o.ClipRange, Thresholding: o.Thresholding, ThresholdRatio: o.ThresholdRatio, ThresholdMax: o.ThresholdMax}
+			own := ddpm.Defaults(f.sampler, t.Schedule.Config, t.Prediction, f.steps)
+			o = ddpm.SamplerOptions{Spacing: own.Spacing, LambdaMin: o.LambdaMin, Clip: o.Clip, ClipRange: o.ClipRange, Thresholding: o.Thresholding, ThresholdRatio: o.ThresholdRatio, ThresholdMax: o.ThresholdMax}
 		}
 	}
 	if f.changed("spacing") {

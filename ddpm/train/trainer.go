@@ -215,7 +215,5 @@ func (t *Trainer) Do(c run.Command) error {
 
 // sampler is what previews are made with.
 func (t *Trainer) sampler() ddpm.SamplerOptions {
-	o := ddpm.Defaults(t.Config.Preview.Sampler, t.Config.Schedule)
-	o.Steps, o.Prediction = t.Config.Preview.Steps, t.Config.Prediction
-	return o
+	return ddpm.Defaults(t.Config.Preview.Sampler, t.Config.Schedule, t.Config.Prediction, t.Config.Preview.Steps)
 }
