@@ -19,6 +19,7 @@ type product struct {
 	bias             []float32 // [cols/NR][NR], or nil
 	perBlock, blocks int       // rows of C a task works on, and how many such blocks
 	group            int       // panels of columns a task works on
+	ahead            int       // panels further on that a worker fetches while it works on one, 0 for none
 
 	// done, if it is not nil, is told of count rows that are complete, pixels side by side in the grid, and their columns.
 	done func(n, y, x, count, from, to int)
@@ -38,7 +39,8 @@ const (
 	blockFloats = 8 << 10
 	sharedPanel = 128 << 10
 
-	productTasks = 16 // wanted
+	productTasks = 16      // wanted
+	cacheBytes   = 1 << 20 // of B that the second-level cache holds, about
 )
 
 // split cuts the product into tasks.
@@ -49,6 +51,9 @@ func (p *product) split(b *Backend) {
 		p.perBlock = max(blockFloats/depth/mr, 4) * mr
 	} else {
 		p.perBlock = 64 * mr
+	}
+	if 4*depth*p.cols > cacheBytes { // B comes from memory
+		p.ahead = b.pool.n
 	}
 	// Few rows are one block: a block reads all of its panels of B.
 	blocks := ceil(productTasks, p.groups(b))
@@ -88,8 +93,18 @@ func (p *product) rows(b *Backend, worker, from, to, panel int) {
 		if len(taps) > 0 {
 			g.Taps, g.B = &taps[0], &p.b[(panel*len(p.taps)+t)*p.kc*nr]
 		}
+		next := 0
+		if p.ahead > 0 && p.groups(b) == b.panels(p.cols) {
+			if next = 4 * len(taps) * p.kc * nr; t+step >= len(p.taps) { // of the panel that this worker takes next, most likely
+				next = 4 * (p.ahead*len(p.taps) - t) * p.kc * nr
+			}
+		}
 		pixel := p.cursor(from)
 		for m := from; m < to; m += mr {
+			g.Ahead = 0
+			if pass := (m - from) / mr; next > 0 && pass < nr/4 {
+				g.Ahead = next + 64*pass
+			}
 			rows := min(mr, to-m)
 			g.A, g.C = p.a, ptr(p.c, panel*nr)
 			for i := range rows {

@@ -6,8 +6,18 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend"
 )
 
-// A task of a group norm is one image's share of the channels: whole groups, few enough that a batch of one has work for
-// several workers. The pixels are read twice, the second time from the cache.
+// A task of a group norm is one image: the pixels are read twice, the second time from the cache. With few images, a task of the
+// forward pass is some rows of one, in two passes, and of the gradient a share of the channels, of whole groups.
+
+// normParts is how many parts of rows an image is cut into: a number that depends on the shape alone.
+func normParts(s backend.Shape) int {
+	if s[0] >= 4 {
+		return 1
+	}
+	return max(1, min(8, s[1], s[1]*s[2]*s[3]/normPart))
+}
+
+const normPart = 8 << 10 // elements of a part, at least
 
 // normBlocks is how many shares an image's channels are cut into.
 func normBlocks(s backend.Shape, groups int) int {
@@ -20,7 +30,9 @@ func normBlocks(s backend.Shape, groups int) int {
 
 func init() {
 	kernels["group_norm"] = kernel{
-		scratch: func(_ *Backend, s *backend.Step) int { return 4 * s.In[0].Shape[0] * s.In[0].Shape[3] },
+		scratch: func(_ *Backend, s *backend.Step) int {
+			return (2 + 2*normParts(s.In[0].Shape)) * s.In[0].Shape[0] * s.In[0].Shape[3]
+		},
 		prepare: prepareGroupNorm,
 	}
 	kernels["group_norm_grad"] = kernel{
@@ -42,44 +54,65 @@ func prepareGroupNorm(c *call) func() {
 	a := c.step.Attrs.(backend.Norm)
 	x, y := c.in[0].image(), c.out[0].image()
 	gamma, beta, stats := c.in[1].f32(), c.in[2].f32(), c.out[1].f32()
-	blocks := normBlocks(c.in[0].v.Shape, a.Groups)
-	groups, per := a.Groups/blocks, x.c/a.Groups // of a task; channels of a group
+	parts, per := normParts(c.in[0].v.Shape), x.c/a.Groups // channels of a group
 	all := make([][][]float32, x.n)
 	for n := range all {
-		all[n] = c.vectors(4, n, x.c)
+		all[n] = c.vectors(2+2*parts, n, x.c)
 	}
-	task := func(_, i int) {
-		n, block := i/blocks, i%blocks
-		from := block * groups * per
-		to := from + groups*per
-		v := all[n]
-		sum, sumsq, scale, shift := v[0][from:to], v[1][from:to], v[2][from:to], v[3][from:to]
+	rows := func(part int) (from, to int) { return part * x.h / parts, (part + 1) * x.h / parts }
+	sums := func(n, part int) {
+		sum, sumsq := all[n][2+2*part], all[n][3+2*part]
 		clear(sum)
 		clear(sumsq)
-		for h := range x.h {
-			c.vec.ChannelSums(sum, sumsq, x.row(n, h)[from:], x.w, x.c)
+		h, to := rows(part)
+		for ; h < to; h++ {
+			c.vec.ChannelSums(sum, sumsq, x.row(n, h), x.w, x.c)
 		}
-		for g := range groups {
+	}
+	affine := func(n int) {
+		scale, shift, v := all[n][0], all[n][1], all[n][2:]
+		for g := range a.Groups {
 			s, q := 0.0, 0.0
-			for k := g * per; k < (g+1)*per; k++ {
-				s += float64(sum[k])
-				q += float64(sumsq[k])
+			for part := range parts {
+				for k := g * per; k < (g+1)*per; k++ {
+					s += float64(v[2*part][k])
+					q += float64(v[2*part+1][k])
+				}
 			}
 			m := float64(x.h * x.w * per)
 			mean := s / m
 			rstd := 1 / math.Sqrt(max(0, q/m-mean*mean)+float64(a.Eps))
-			at := (n*a.Groups + block*groups + g) * 2
+			at := (n*a.Groups + g) * 2
 			stats[at], stats[at+1] = float32(mean), float32(rstd)
 			for k := g * per; k < (g+1)*per; k++ {
-				f := float64(gamma[from+k]) * rstd
-				scale[k], shift[k] = float32(f), float32(float64(beta[from+k])-mean*f)
+				f := float64(gamma[k]) * rstd
+				scale[k], shift[k] = float32(f), float32(float64(beta[k])-mean*f)
 			}
 		}
-		for h := range x.h {
-			c.vec.AffineSiLU(y.row(n, h)[from:], y.c, x.row(n, h)[from:], x.c, scale, shift, x.w, a.SiLU)
+	}
+	apply := func(n, part int) {
+		h, to := rows(part)
+		for ; h < to; h++ {
+			c.vec.AffineSiLU(y.row(n, h), y.c, x.row(n, h), x.c, all[n][0], all[n][1], x.w, a.SiLU)
 		}
 	}
-	return func() { c.pool.run(x.n*blocks, task) }
+	if parts == 1 {
+		task := func(_, n int) {
+			sums(n, 0)
+			affine(n)
+			apply(n, 0)
+		}
+		return func() { c.pool.run(x.n, task) }
+	}
+	first := func(_, i int) { sums(i/parts, i%parts) }
+	second := func(_, i int) { apply(i/parts, i%parts) }
+	return func() {
+		c.pool.run(x.n*parts, first)
+		for n := range x.n {
+			affine(n)
+		}
+		c.pool.run(x.n*parts, second)
+	}
 }
 
 // prepareGroupNormGrad: with z = gamma xhat + beta, dz = dy f'(z), m elements a group and sums over the group,

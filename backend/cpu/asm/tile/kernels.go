@@ -150,6 +150,9 @@ func (g generator) gemm(s shape) {
 		rows[i] = g.row(a, args.Field("Pix").Index(i))
 	}
 	idx, n := g.GP64(), g.GP64()
+	ahead := g.load(args.Field("Ahead"))
+	// again reads the argument's address once more, so that it takes no register in between.
+	again := func() gotypes.Component { return g.Dereference(g.Param("args")) }
 	steps := func(count int) {
 		for u := range count {
 			g.step(s, acc, func(i int) op.Mem {
@@ -164,14 +167,15 @@ func (g generator) gemm(s shape) {
 	g.Label("tap")
 	g.MOVQ(op.Mem{Base: taps}, idx)
 	g.ADDQ(op.U32(8), taps)
-	g.Load(args.Field("KC"), n)
+	g.Load(again().Field("KC"), n)
 	g.SHRQ(op.U8(bits.TrailingZeros(gemmUnroll)), n)
 	g.JZ(op.LabelRef("tail"))
 	g.Label("body")
+	g.PREFETCHT1(op.Mem{Base: b, Index: ahead, Scale: 1})
 	steps(gemmUnroll)
 	g.JNZ(op.LabelRef("body"))
 	g.Label("tail")
-	g.Load(args.Field("KC"), n)
+	g.Load(again().Field("KC"), n)
 	g.ANDQ(op.U32(gemmUnroll-1), n)
 	g.JZ(op.LabelRef("next"))
 	g.Label("single")
@@ -182,6 +186,7 @@ func (g generator) gemm(s shape) {
 	g.JNZ(op.LabelRef("tap"))
 
 	g.Label("finish")
+	args = again()
 	add := g.skipNil(args.Field("Add"), "noadd")
 	for i := range s.mr {
 		g.addRow(s, acc, i, op.Mem{Base: g.row(add, args.Field("AddOff").Index(i))})
