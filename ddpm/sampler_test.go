@@ -176,3 +176,47 @@ func TestDDIMEta1IsDDPM(t *testing.T) {
 		}
 	}
 }
+
+// What is sampled with where nothing else is said begins where the prediction can tell something of the image.
+func TestDefaults(t *testing.T) {
+	cosine := ScheduleConfig{Kind: Cosine, T: 1000}
+	zero := cosine
+	zero.ZeroTerminalSNR = true
+	for _, c := range []struct {
+		sampler    string
+		schedule   ScheduleConfig
+		prediction Prediction
+		steps      int
+		want       SamplerOptions
+	}{
+		{"ddim", cosine, Epsilon, 20, SamplerOptions{Steps: 20, LambdaMin: -2.5}},
+		{"ddim", cosine, "", 0, SamplerOptions{Steps: 50, LambdaMin: -2.5}},
+		{"ddim", cosine, VPrediction, 0, SamplerOptions{Steps: 50, LambdaMin: -5.1}},
+		{"dpmpp2m", zero, VPrediction, 0, SamplerOptions{Steps: 50}},
+		{"dpmpp2m", ScheduleConfig{Kind: Linear, T: 30}, Epsilon, 0, SamplerOptions{Steps: 30, LambdaMin: -2.5}},
+		{"heun", cosine, Epsilon, 10, SamplerOptions{Steps: 10, LambdaMin: -2.5, Spacing: Karras}},
+		{"ddpm", cosine, Epsilon, 0, SamplerOptions{}},
+		{"ddpm", cosine, Epsilon, 20, SamplerOptions{Steps: 20, LambdaMin: -2.5}},
+	} {
+		c.want.Prediction, c.want.Clip = c.prediction, true
+		if c.want.Spacing == "" {
+			c.want.Spacing = Trailing
+		}
+		if got := Defaults(c.sampler, c.schedule, c.prediction, c.steps); got != c.want {
+			t.Errorf("%s, %+v, %s, %d steps: %+v, want %+v", c.sampler, c.schedule, c.prediction, c.steps, got, c.want)
+		}
+	}
+	sch, err := NewSchedule(cosine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewSampler("ddim", sch, Defaults("ddim", cosine, Epsilon, 20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := s.Timesteps()[0]
+	lambda := func(t int) float64 { return math.Log(sch.AlphasCumprod[t]/(1-sch.AlphasCumprod[t])) / 2 }
+	if lambda(first) < -2.5 || lambda(first+1) >= -2.5 || len(s.Timesteps()) != 20 {
+		t.Errorf("it begins at %d of %d levels, where lambda is %v", first, len(s.Timesteps()), lambda(first))
+	}
+}
