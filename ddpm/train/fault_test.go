@@ -45,7 +45,7 @@ func newBench(t *testing.T, steps int64) *bench {
 
 // madeUp are the images of a bench.
 func madeUp() *data.Set {
-	return &data.Set{Name: "made up", N: 7, Size: 8, Channels: 3, Pixels: pictures(7), Hash: "made up"}
+	return &data.Set{Name: "made up", N: 7, Size: 8, Channels: 3, Pixels: pictures(7), Hash: "made up", Labels: []int{0, 1, 1, 0, 0, 1, 0}, Classes: []string{"a", "b"}}
 }
 
 // train trains until the end, on a backend.

@@ -41,10 +41,12 @@ func (t team) sameImages(set *data.Set) error {
 	if t.Size() == 1 {
 		return nil
 	}
-	sum := crc32.Checksum(set.Pixels, crc32.MakeTable(crc32.Castagnoli))
+	table := crc32.MakeTable(crc32.Castagnoli)
+	classes := fmt.Sprintf("%q of %v", set.Classes, set.Labels)
 	return dist.Same(t, []dist.Fact{
 		{Name: "a number of images of", Value: fmt.Sprint(set.N)},
-		{Name: "pixels with the checksum", Value: fmt.Sprintf("%08x", sum)},
+		{Name: "pixels with the checksum", Value: fmt.Sprintf("%08x", crc32.Checksum(set.Pixels, table))},
+		{Name: "classes with the checksum", Value: fmt.Sprintf("%08x", crc32.Checksum([]byte(classes), table))},
 	})
 }
 
@@ -186,6 +188,9 @@ func Follow(ctx context.Context, b backend.Backend, c *Config, o Options) error 
 	if set == nil {
 		set, err = data.Load(ctx, c.Data, data.Options{Size: c.UNet.SampleSize, Channels: c.Channels()})
 	}
+	if err == nil {
+		err = c.takeClasses(set)
+	}
 	var images metrics.Images
 	if err == nil {
 		images, _, err = c.Split(set)
@@ -202,6 +207,9 @@ func Follow(ctx context.Context, b backend.Backend, c *Config, o Options) error 
 	s, err := NewStep(b, c, images.Pixels[:n*images.Per()], n, t.Comm)
 	if s != nil {
 		defer func() { _ = s.Close() }() // its memory is this process's
+		if err == nil {
+			err = s.writeLabels(c.labels(set))
+		}
 	}
 	if _, err := t.muster(b.Info(), s, err); err != nil {
 		return err

@@ -121,6 +121,26 @@ func TestTeamTrains(t *testing.T) {
 	}
 }
 
+// A network that is told classes learns the same on two ranks, in uneven parts, as on one.
+func TestTeamLearnsClasses(t *testing.T) {
+	alone, x := newBench(t, 20), newBench(t, 20)
+	for _, y := range []*bench{alone, x} {
+		y.config.Batch, y.config.ClassLabels = 5, true
+	}
+	if err := errors.Join(alone.train(t.Context(), processor(t, "", 1)), errors.Join(x.trainTogether(2, Follow)...)); err != nil {
+		t.Fatal(err)
+	}
+	got, want := x.losses(), alone.losses()
+	if len(got) != 20 || len(want) != 20 {
+		t.Fatalf("%d losses, alone %d", len(got), len(want))
+	}
+	for i := range want {
+		if math.Abs(got[i]/want[i]-1) > 1e-4 {
+			t.Errorf("step %d: loss %v, alone %v", i+1, got[i], want[i])
+		}
+	}
+}
+
 // A rank that is asked to stop ends the run in order, with a checkpoint.
 func TestTeamStops(t *testing.T) {
 	x := newBench(t, 100000)
