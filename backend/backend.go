@@ -114,9 +114,9 @@ type (
 	// A Timer can time each step, at a small cost.
 	Timer interface{ SetTiming(on bool) }
 	// A Roof is a backend that can measure what its device can do at most: FLOP/s of multiply-adds, and bytes/s of memory read
-	// and written in order.
+	// and written in order. Where programs of a precision have faster units than fp32, the FLOP/s are theirs.
 	Roof interface {
-		Roof() (flops, bytes float64)
+		Roof(p Precision) (flops, bytes float64)
 	}
 	// An Inspector can run its program once and call look after each step, while what the step wrote is still there. It ends with
 	// the first error.

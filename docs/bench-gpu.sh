@@ -1,43 +1,101 @@
 #!/bin/sh
 # bench-gpu.sh BINARY: a Vulkan device on its own and beside PyTorch on the same GPU. DEVICE is its number or a part of its name (default:
-# the first GPU). Conformance comes first: figures of a device that computes wrong are worth nothing. One JSON line a result.
-# The peer is peer_torch.py with a CUDA build of PyTorch, and the network configurations beside it, in the folder named by DDPM_PEERS
-# (default ../shared/bench). What is missing is skipped, and said.
+# the first GPU). Conformance comes first: figures of a device that computes wrong are worth nothing. Then what a replay costs, GFLOP/s of
+# each convolution and attention kernel, and training steps and forward passes of R32, R64 and CIFAR at batch 64, and forward passes at
+# batch 1, in fp32 and, where the device has it, in fp16 with and without cooperative matrices. One JSON line a result goes to OUT (default
+# bench-gpu.jsonl); tables of all of them are printed at the end (ddpm-tui bench --report OUT prints them again).
+#
+# The peer is peer_torch.py with a build of PyTorch for PEER_DEVICE (default cuda; none: no peer), and the network configurations beside
+# it, in the folder named by DDPM_PEERS (default ../shared/bench). What is missing is skipped, and said.
+#
+# SMALL=1 runs every line of it on a network that takes no time, for a software device on which it is tried; ITERS is timed runs a result.
 set -eu
 bin=$1
 peers=${DDPM_PEERS:-../shared/bench}
-iters=${ITERS:-20}
+out=${OUT:-bench-gpu.jsonl}
 on="--backend vulkan${DEVICE:+ --device $DEVICE}"
-
-"$bin" devices --check $on
-
-if [ ! -f "$peers/configs/R32.json" ]; then
-	echo "skipped: no network configurations in $peers/configs (set DDPM_PEERS); the default preset alone:" >&2
-	exec "$bin" bench $on --iters "$iters" --json
+device=${PEER_DEVICE:-cuda}
+iters=${ITERS:-20}
+nets="R32 R64 CIFAR"
+batch=64
+if [ -n "${SMALL:-}" ]; then
+	small=$(mktemp -d)
+	trap 'rm -r "$small"' EXIT
+	cat >"$small/small.json" <<'EOF'
+{"_class_name": "UNet2DModel", "_diffusers_version": "0.30.3", "sample_size": 8, "in_channels": 3, "out_channels": 3, "block_out_channels": [8, 16], "layers_per_block": 1,
+ "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"], "norm_num_groups": 4, "attention_head_dim": 8}
+EOF
+	nets=small batch=2 iters=${ITERS:-1}
 fi
-torch=
-if [ -f "$peers/peer_torch.py" ] && python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
-	torch=1
-else
-	echo "skipped: PyTorch with CUDA, and peer_torch.py in $peers" >&2
+: >"$out"
+
+# config NET is its file.
+config() {
+	if [ -n "${SMALL:-}" ]; then echo "$small/$1.json"; else echo "$peers/configs/$1.json"; fi
+}
+for net in $nets; do
+	if [ ! -f "$(config "$net")" ]; then
+		echo "skipped: there is no $(config "$net") (set DDPM_PEERS); only the default preset is timed" >&2
+		"$bin" devices --check $on
+		exec "$bin" bench $on --iters "$iters"
+	fi
+done
+if [ "$device" != none ]; then
+	if [ ! -f "$peers/peer_torch.py" ]; then
+		echo "skipped: PyTorch: there is no $peers/peer_torch.py" >&2
+		device=none
+	elif ! "${PYTHON:-python3}" -c "import torch, sys; sys.exit('$device' == 'cuda' and not torch.cuda.is_available())" 2>/dev/null; then
+		echo "skipped: PyTorch: ${PYTHON:-python3} has no torch for $device" >&2
+		device=none
+	fi
 fi
+ours() {
+	echo "$*" >&2
+	"$bin" bench $on --iters "$iters" --json "$@" >>"$out"
+}
 theirs() {
-	[ -n "$torch" ] || return 0
-	python3 "$peers/peer_torch.py" "$@" --device cuda --iters "$iters"
+	[ "$device" != none ] || return 0
+	echo "peer_torch.py $*" >&2
+	"${PYTHON:-python3}" "$peers/peer_torch.py" "$@" --device "$device" --iters "$iters" >>"$out" || echo "failed: peer_torch.py $*" >&2
 }
 
-# Where a step's time goes: GFLOP/s of every kind of convolution and of attention, by time stamps of the device.
-for net in R32 R64 CIFAR; do
-	"$bin" bench $on --config "$peers/configs/$net.json" --batch 64 --mode op --iters "$iters" --json
-done
-# Training steps and forward passes; batch 1 is sampling, where the cost of a dispatch shows.
-for net in R32 R64 CIFAR; do
-	for work in "64 train" "64 fwd" "1 fwd"; do
-		set -- $work
-		"$bin" bench $on --config "$peers/configs/$net.json" --batch "$1" --mode "$2" --iters "$iters" --json
-		theirs "$peers/configs/$net.json" "$1" "$2"
-		theirs "$peers/configs/$net.json" "$1" "$2" --amp bf16
-		theirs "$peers/configs/$net.json" "$1" "$2" --amp bf16 --channels-last
-		theirs "$peers/configs/$net.json" "$1" "$2" --amp bf16 --channels-last --compile
+"$bin" devices --check --json $on >>"$out"
+ours --mode replay
+
+# The ways to compute: fp32, and fp16 if it is there, with cooperative matrices and without.
+ways="fp32"
+if grep -q '"fp16' "$out"; then ways="fp32 fp16 fp16-plain"; fi
+for way in $ways; do
+	precision=fp32 variant=
+	case $way in
+	fp16*) precision=fp16 ;;
+	esac
+	unset DDPM_VULKAN_MATRICES
+	if [ $way = fp16-plain ]; then
+		variant="without cooperative matrices"
+		export DDPM_VULKAN_MATRICES=off
+	fi
+	echo "{\"variant\": \"$variant\"}" >>"$out"
+	for net in $nets; do
+		if ! ours --config "$(config "$net")" --batch $batch --precision $precision --mode op; then
+			echo "skipped: $way does not run on this device" >&2
+			break
+		fi
+		for work in "$batch train" "$batch fwd" "1 fwd"; do
+			set -- $work
+			ours --config "$(config "$net")" --batch "$1" --precision $precision --mode "$2"
+		done
 	done
 done
+unset DDPM_VULKAN_MATRICES
+for net in $nets; do
+	for work in "$batch train" "$batch fwd" "1 fwd"; do
+		set -- $work
+		for amp in "" "--amp bf16"; do
+			theirs "$(config "$net")" "$1" "$2" $amp
+			theirs "$(config "$net")" "$1" "$2" $amp --channels-last
+			theirs "$(config "$net")" "$1" "$2" $amp --channels-last --compile
+		done
+	done
+done
+"$bin" bench --report "$out"

@@ -4,11 +4,7 @@
 //
 // A_BY_COLUMN, B_BY_COLUMN: elements next to each other in shared memory share their column, not their row. It should be the way in
 // which the invocations fetch them.
-#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
-#extension GL_KHR_memory_scope_semantics : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_cooperative_matrix : require
-#extension GL_EXT_control_flow_attributes : require
+#include "matrix_extensions.glsl"
 #include "common.glsl"
 SPEC(1, BM) SPEC(2, BN) SPEC(3, BK) SPEC(4, WM) SPEC(5, WN)
 SPEC(6, M) SPEC(7, N) SPEC(8, K) SPEC(9, SPLIT) // SPLIT: columns of A to a workgroup; blocks along z share K

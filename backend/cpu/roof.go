@@ -3,12 +3,13 @@ package cpu
 import (
 	"time"
 
+	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/backend/cpu/simd"
 )
 
 // Roof implements backend.Roof: the multiply-adds that all workers do in registers, and the traffic of dst = a + b over
-// arrays that no cache holds, best of some runs of each.
-func (b *Backend) Roof() (flops, bytes float64) {
+// arrays that no cache holds, best of some runs of each. It is in float32 whatever the precision: what bf16 could do is not measured.
+func (b *Backend) Roof(backend.Precision) (flops, bytes float64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	each := make([]float64, b.pool.n)

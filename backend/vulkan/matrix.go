@@ -96,16 +96,18 @@ func (b *Backend) openMatrices(o Options) error {
 		b.note("no cooperative matrices: " + why)
 		return nil
 	}
+	return b.useMatrices(m, b.once)
+}
+
+// useMatrices puts cooperative matrices to use if convolutions with them, as compute does one, pass the self-test.
+func (b *Backend) useMatrices(m *matrixShape, compute convolve) error {
 	b.matrix = m
-	wrong, err := b.selfTest()
-	if err != nil {
-		return err
-	}
+	wrong, err := selfTest(compute)
 	if wrong != "" {
 		b.matrix = nil
 		b.note("cooperative matrices are left out, they compute wrong on this driver: " + wrong)
 	}
-	return nil
+	return err
 }
 
 // precisions are those that programs may have.

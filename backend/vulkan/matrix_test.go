@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -49,4 +50,34 @@ func showMatrices(t *testing.T, b *Backend, results []conformance.Result) {
 		t.Fatal(err)
 	}
 	t.Logf("%s, %dx%dx%d, validated: %v\n%s", b.Name, b.matrix.M, b.matrix.N, b.matrix.K, Validating(), table.String())
+}
+
+// TestSelfTest passes what computes right, here the fp32 tile, and leaves cooperative matrices out where one number of one of the
+// convolutions is wrong, or none of them is a number.
+func TestSelfTest(t *testing.T) {
+	b := device(t, Options{NoMatrices: true})
+	if wrong, err := selfTest(b.once); wrong != "" || err != nil {
+		t.Errorf("the fp32 tile: %s %v", wrong, err)
+	}
+	for op, spoil := range map[string]float32{"conv2d": 0.125, "conv2d_data": -1, "conv2d_weight": float32(math.NaN())} {
+		b.notes = nil
+		err := b.useMatrices(nil, func(o string, a backend.Conv, in [2][]float32, shapes [2]backend.Shape, out backend.Shape) ([]float32, error) {
+			v, err := b.once(o, a, in, shapes, out)
+			if o == op && err == nil {
+				v[len(v)-1] += spoil
+			}
+			return v, err
+		})
+		if text := strings.Join(b.Notes(), "\n"); err != nil || b.matrix != nil || !strings.Contains(text, "left out") || !strings.Contains(text, op+" gives ") {
+			t.Errorf("%s spoilt: %q, %v", op, text, err)
+		}
+	}
+}
+
+// TestRoof measures both: a program that does not compile or run would give zeros.
+func TestRoof(t *testing.T) {
+	b := device(t, Options{})
+	if flops, bytes := b.Roof(backend.FP32); flops <= 0 || bytes <= 0 {
+		t.Errorf("%g FLOP/s and %g bytes/s", flops, bytes)
+	}
 }

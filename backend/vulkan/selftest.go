@@ -11,10 +11,13 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend"
 )
 
+// A convolve runs a convolution or one of its gradients.
+type convolve func(op string, a backend.Conv, in [2][]float32, shapes [2]backend.Shape, out backend.Shape) ([]float32, error)
+
 // selfTest runs the three convolutions on a small problem, before anything is trusted to them, and compares them with plain loops on the
 // processor. The numbers are small multiples of 1/8, so that halfs hold them and sums of them are exact: the device has no excuse.
 // wrong says what is not right, "" if all is.
-func (b *Backend) selfTest() (wrong string, err error) {
+func selfTest(compute convolve) (wrong string, err error) {
 	const n, h, in, out = 2, 9, 35, 37 // more than one tile of the smallest kind each way, and none of them full
 	a := backend.Conv{KH: 3, KW: 3, Stride: 1, Top: 1, Left: 1, Bottom: 1, Right: 1, H: h, W: h}
 	x, w, dy := eighths(n*h*h*in, 1), eighths(out*9*in, 2), eighths(n*h*h*out, 3)
@@ -48,7 +51,7 @@ func (b *Backend) selfTest() (wrong string, err error) {
 		{"conv2d_data", [2][]float32{dy, w}, [2]backend.Shape{result, weights}, image, dx},
 		{"conv2d_weight", [2][]float32{x, dy}, [2]backend.Shape{image, result}, weights, dw},
 	} {
-		got, err := b.once(t.op, a, t.in, t.inShape, t.shape)
+		got, err := compute(t.op, a, t.in, t.inShape, t.shape)
 		if err != nil {
 			return "", err
 		}
@@ -71,7 +74,7 @@ func eighths(n int, seed uint32) []float32 {
 	return v
 }
 
-// once runs one convolution with numbers of the host.
+// once runs one convolution in a program in fp16, with numbers of the host.
 func (b *Backend) once(op string, a backend.Conv, in [2][]float32, shapes [2]backend.Shape, out backend.Shape) ([]float32, error) {
 	view := func(slot, offset int, s backend.Shape) backend.View {
 		return backend.View{Buffer: slot, Offset: offset, DType: backend.F32, Shape: s, Strides: s.Dense()}

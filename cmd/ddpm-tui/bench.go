@@ -44,7 +44,8 @@ type benchResult struct {
 	Checksum  string    `json:"checksum"`             // of the output, or of the weights after training
 	PeakFLOPS float64   `json:"peak_flops,omitempty"` // with mode op: what the device reached in this run
 	PeakBytes float64   `json:"peak_bytes_per_s,omitempty"`
-	Ops       []*opTime `json:"ops,omitempty"` // with mode op, the costliest first
+	Ops       []*opTime `json:"ops,omitempty"`     // with mode op, the costliest first
+	Kernels   []*opTime `json:"kernels,omitempty"` // with mode op, what of them multiplies matrices, by shape
 
 	timed bool // the executable times its steps
 }
@@ -55,15 +56,17 @@ func newBench() *cobra.Command {
 		Example: `  ddpm-tui bench                                  the default preset's network
   ddpm-tui bench --config unet.json --batch 8 --mode fwd --json
   ddpm-tui bench --mode op                        where a training step's time goes
+  ddpm-tui bench --mode replay                    what an operation costs that does nothing
   ddpm-tui bench --precision bf16                 the same with bf16 operands, on a CPU that has them
   ddpm-tui bench --profile step.json              a trace of the last step, for ui.perfetto.dev`,
 	}
 	f := c.Flags()
 	config := f.String("config", "", "a unet's config.json (diffusers' UNet2DModel); left out: the preset "+train.DefaultPreset)
 	batch := f.Int("batch", 0, "images a step (0: the preset's, 8 with --config)")
-	mode := f.String("mode", "train", "train, fwd or op (a training step, by operation)")
+	mode := f.String("mode", "train", "train, fwd, op (a training step, by operation) or replay (what a submission and an operation cost beside what they do)")
 	iters := f.Int("iters", 8, "timed runs, after one that is not")
 	profile := f.String("profile", "", "write a trace of the last timed run to this file, which ui.perfetto.dev opens")
+	report := f.String("report", "", "run nothing: print a table of the JSON lines in this file, of this program's and of peer_torch.py's benches")
 	asJSON := f.Bool("json", false, "print one JSON object")
 	var on compute
 	on.flags(f)
@@ -71,6 +74,9 @@ func newBench() *cobra.Command {
 	var precision string
 	precisionFlag(f, &precision)
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if *report != "" {
+			return printReport(c.OutOrStdout(), *report)
+		}
 		cfg, err := train.PresetConfig(train.DefaultPreset)
 		if err != nil {
 			return err
@@ -103,6 +109,9 @@ func newBench() *cobra.Command {
 		}
 		defer b.Close()
 		warn(c.ErrOrStderr(), note)
+		if *mode == "replay" {
+			return printReplay(c.Context(), c.OutOrStdout(), b, *iters, *asJSON)
+		}
 		r := benchResult{
 			Backend: b.Info().Backend, Device: b.Info().Device, ISA: b.Info().ISA, Config: name, Batch: cfg.Batch, Mode: *mode, Exact: *exact, Precision: precision, Threads: b.Info().Threads,
 			Iters: *iters, timed: *mode == "op" || *profile != "", Params: nn.ParamCount(cfg.UNet), MACs: nn.MACs(cfg.UNet),
@@ -114,7 +123,7 @@ func newBench() *cobra.Command {
 		case "fwd":
 			exec, err = r.forward(c.Context(), b, &cfg)
 		default:
-			return usageError{fmt.Errorf("--mode %q is unknown, want train, fwd or op", *mode)}
+			return usageError{fmt.Errorf("--mode %q is unknown, want train, fwd, op or replay", *mode)}
 		}
 		if err != nil {
 			return err
