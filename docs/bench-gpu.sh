@@ -23,7 +23,8 @@ if [ -n "${SMALL:-}" ]; then
 	trap 'rm -r "$small"' EXIT
 	cat >"$small/small.json" <<'EOF'
 {"_class_name": "UNet2DModel", "_diffusers_version": "0.30.3", "sample_size": 8, "in_channels": 3, "out_channels": 3, "block_out_channels": [8, 16], "layers_per_block": 1,
- "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"], "norm_num_groups": 4, "attention_head_dim": 8}
+ "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"], "norm_num_groups": 4, "attention_head_dim": 8, "norm_eps": 1e-05,
+ "downsample_padding": 1, "flip_sin_to_cos": true, "freq_shift": 0}
 EOF
 	nets=small batch=2 iters=${ITERS:-1}
 fi
