@@ -210,6 +210,9 @@ func figure(name string, v float64, digits int, note string) Figure {
 
 // stat writes a mean with its standard error.
 func stat(name string, s lab.Stat, note string) Figure {
+	if s.N < 2 { // nothing is known of the error
+		return figure(name, s.Mean, 4, note)
+	}
 	return Figure{name, fmt.Sprintf("%.4f ± %.4f", s.Mean, s.SE), note}
 }
 

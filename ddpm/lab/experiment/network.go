@@ -15,11 +15,14 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
 )
 
-// heldOut is how many images training does not see.
+// heldOut is how many images training does not see, where there are enough.
 const heldOut = 128
 
-// evalBatch is how many images the network is asked about at a time.
-const evalBatch = 32
+// holdOut is how many of n that is: a fifth of few.
+func holdOut(n int) int { return min(heldOut, max(1, n/5)) }
+
+// evalBatch is how many images the network is asked about at a time: those that are drawn, for the network computes all of them always.
+const evalBatch = drawn
 
 // masks is how many masks training draws from.
 const masks = 4096
@@ -127,8 +130,9 @@ func (j *job) set(ctx context.Context) (*data.Set, error) {
 	return s, err
 }
 
-// held are the last n images, which training does not see: [n,D].
+// held are the last n images, or as many as training does not see: [n,D].
 func held(s *data.Set, n int) []byte {
+	n = min(n, holdOut(s.N))
 	return s.Pixels[(s.N-n)*s.Size*s.Size*s.Channels:]
 }
 
@@ -137,6 +141,9 @@ func (j *job) network(ctx context.Context, t *lab.Task) (*trained, *data.Set, er
 	set, err := j.set(ctx)
 	if err != nil {
 		return nil, nil, err
+	}
+	if t.HoldOut > 0 {
+		t.HoldOut = holdOut(set.N)
 	}
 	dir := j.dir(t)
 	if n := j.nets[dir]; n != nil && n.step >= j.p.Steps {
@@ -255,7 +262,7 @@ func (j *job) trainingEvent(e run.Event, c *train.Config, t *lab.Task, curve *Li
 		Figures: []Figure{{"step", fmt.Sprintf("%d of %d", e.Step, c.Steps), ""}, {lossName(t), fmt.Sprintf("%.4f", m.LossEMA), ""}, {"left", fmt.Sprintf("%.0f s", m.ETAS), ""}},
 		Charts:  []Chart{{Name: lossName(t), X: "step", Y: lossName(t), LogY: true, Lines: []Line{{Name: "loss", X: curve.X, Y: curve.Y}}}},
 	}
-	if len(m.Buckets) > 0 {
+	if len(m.Buckets) > 0 && t.Masks != 1 {
 		f.Charts = append(f.Charts, byTime(m.Buckets, t))
 	}
 	j.emit(f)

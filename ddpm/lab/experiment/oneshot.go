@@ -64,12 +64,14 @@ func runOneshot(ctx context.Context, j *job) (any, error) {
 		images = append(images, lab.Floats(set.Bytes(i)))
 	}
 	r.DataSpread = spread(images)
+	some := min(16, len(images))
+	cols := (some + 1) / 2
 	grid := slices.Concat(results[0], results[1], mean, median)
 	j.emit(Frame{
 		Phase: "done",
 		Pictures: []Picture{
 			{"result", "two results of the network, the mean of the images, their median", model.Grid(grid, 4, set.Size, set.Channels, 4), 1, 4},
-			{"images", "some of the images", model.Grid(slices.Concat(images[:16]...), 16, set.Size, set.Channels, 8), 2, 8},
+			{"images", "some of the images", model.Grid(slices.Concat(images[:some]...), some, set.Size, set.Channels, cols), (some + cols - 1) / cols, cols},
 		},
 		Figures: []Figure{
 			figure("RMSE to the mean", r.RMSEToMean, 4, "on [-1,1]"),

@@ -121,7 +121,7 @@ func runPixel(ctx context.Context, j *job) (any, error) {
 		},
 		Figures: []Figure{
 			{"network evaluations", fmt.Sprintf("%d by pixel, %d by value", r.ByPixel, r.ByValue), "at 64x64: 4096 and 12288"},
-			stat("bits/dim by pixel", r.BitsByPixel, fmt.Sprintf("of %d held-out images", j.p.Images)),
+			stat("bits/dim by pixel", r.BitsByPixel, fmt.Sprintf("of %d held-out images", r.BitsByPixel.N)),
 			stat("bits/dim by value", r.BitsByValue, ""),
 			{"greedy twice", yes(r.GreedySame, "identical", "different"), ""},
 			{"same seed", yes(r.SeedSame, "same images", "other images"), ""},
@@ -207,7 +207,7 @@ func (j *job) grouped(ctx context.Context, want []lab.Excess) (*Grouped, error) 
 			return nil, err
 		}
 		r.Excess = append(r.Excess, e)
-		figures = append(figures, stat(name, e.Excess, fmt.Sprintf("excess bits/dim, %d evaluations, %.3f bits/dim in all", e.NFE, e.Groups.Mean)))
+		figures = append(figures, stat(name, e.Excess, fmt.Sprintf("excess bits/dim; %.3f in all, %d evaluations", e.Groups.Mean, e.NFE)))
 		line.X, line.Y, line.SE = append(line.X, float64(w.Size)), append(line.Y, e.Excess.Mean), append(line.SE, e.Excess.SE)
 		f := Frame{Pictures: []Picture{result}, Figures: slices.Clone(figures)}
 		if j.e == blocks {
