@@ -142,6 +142,22 @@ func screens() map[string]func() screen {
 			h.open()
 			return h
 		},
+		"form that looks": func() screen {
+			h := newHome(nil, []string{"tiny", "avatars32"})
+			h.desk = *testDesk()
+			h.open()
+			h.update(keyMsg("enter"))
+			return h
+		},
+		"form that has looked": func() screen {
+			h := newHome(nil, []string{"tiny", "avatars32"})
+			h.desk = *testDesk()
+			h.open()
+			h.form.look(h.desk)
+			info, err := h.desk.Look(context.Background(), "tiny", "", func(int, int, int) {})
+			h.update(lookMsg{of: h.form.request(), info: info, err: err})
+			return h
+		},
 		"data": func() screen {
 			info := DataInfo{Path: "pic\x1b[2Jtures", Count: 1234, Side: 32, Mean: tiles(1, 1), Sheet: tiles(4, 8), Rows: 4, Cols: 8, Sizes: []SizeCount{{64, 64, 1200}, {3, 7, 34}}}
 			for range 30 {
@@ -160,6 +176,13 @@ func testDesk() *Desk {
 				return nil, errTest
 			}
 			return tiles(1+len(path)%3, 3), nil
+		},
+		Look: func(_ context.Context, _, path string, progress func(done, total, skipped int)) (DataInfo, error) {
+			progress(3, 10, 1)
+			if path == "gone" {
+				return DataInfo{}, errTest
+			}
+			return DataInfo{Path: "pic\x1b[2Jtures", Count: 1234, Side: 32, Mean: tiles(1, 1), Sheet: tiles(4, 8), Rows: 4, Cols: 8, Sizes: []SizeCount{{64, 64, 1200}}, Skipped: []Skipped{{"bad\n.png", "truncated"}}}, nil
 		},
 		Runs: func() []RunInfo {
 			return []RunInfo{
@@ -206,6 +229,7 @@ func deskMessages() []tea.Msg {
 		shotMsg{step: -301, shots: []shot{{shotEMA, tiles(2, 2), 2, 2}, {shotRaw, tiles(2, 2), 2, 2}, {shotNearest, tiles(2, 2), 2, 2}, {shotStrip, tiles(1, 8), 1, 8}}},
 		shotMsg{step: 300, err: errTest}, beganMsg{run: 1, frames: frames}, beganMsg{run: 1, err: errTest}, framesMsg{1, batchMsg[SampleFrame]{items: got, closed: true}},
 		savedMsg{path: "x\x1b.png"}, savedMsg{err: errTest},
+		lookMsg{of: request{"avatars32", ""}, info: DataInfo{Count: 3, Sheet: tiles(2, 2), Rows: 2, Cols: 2}}, lookMsg{of: request{"tiny", ""}, err: errTest},
 	}
 }
 

@@ -67,6 +67,8 @@ type home struct {
 	forms  func() *form
 	choice Choice
 
+	list list
+
 	desk  Desk
 	wants string       // the folder of the run whose samples are being read, or were
 	shown string       // whose are in the gallery
@@ -103,7 +105,11 @@ func (h *home) look() tea.Cmd {
 
 func newHome(runs []RunInfo, presets []string) *home {
 	h := &home{runs: runs, choice: Choice{Action: ActionQuit}}
-	h.forms = func() *form { return newForm(presets) }
+	h.forms = func() *form {
+		f := newForm(presets)
+		f.looks = h.desk.Look != nil
+		return f
+	}
 	if len(runs) > 0 {
 		h.at = 1
 	}
@@ -129,8 +135,21 @@ func (h *home) update(msg tea.Msg) tea.Cmd {
 	if h.form == nil {
 		return nil
 	}
+	switch msg := msg.(type) {
+	case lookMsg:
+		h.form.take(msg)
+		return nil
+	case tickMsg:
+		if h.form.busy {
+			return tick(time.Second / 8)
+		}
+		return nil
+	}
 	switch h.form.update(msg) {
+	case formLook:
+		return h.form.look(h.desk)
 	case formBack:
+		h.form.leave()
 		h.form = nil
 	case formDone:
 		h.choice = Choice{Action: ActionNew, Preset: h.form.preset(), Data: h.form.data()}
@@ -178,9 +197,11 @@ func (h *home) draw(s surface) block {
 	if h.form != nil {
 		return h.form.draw(s)
 	}
+	h.list.top = 0
 	if s.h < 6 || s.w < 24 {
 		return text(s.w, s.h, h.rows(s, s.w, s.h)...)
 	}
+	h.list.top = 2
 	what := fmt.Sprintf("%d runs", len(h.runs))
 	if len(h.runs) == 1 {
 		what = "1 run"
@@ -216,10 +237,26 @@ func (h *home) rows(s surface, w, n int) []string {
 		}
 		lines = append(lines, h.row(s, w, i+1, clean(r.Name), strings.ToUpper(clean(r.State)), progress, number(r.LossEMA), r.Loss, r.Updated))
 	}
+	h.list.first = 0
 	if skip := h.at - n/2; len(lines) > n && skip > 0 {
-		lines = lines[min(skip, len(lines)-n):]
+		h.list.first = min(skip, len(lines)-n)
 	}
+	lines = lines[h.list.first:]
+	h.list.lines = min(n, len(lines))
 	return lines
+}
+
+// click implements clickable: a click chooses a run, one on the chosen run opens it.
+func (h *home) click(_, y int) tea.Cmd {
+	at, ok := h.list.at(y)
+	switch {
+	case !ok || at > len(h.runs):
+		return nil
+	case at == h.at:
+		return h.open()
+	}
+	h.at = at
+	return h.look()
 }
 
 // row is one entry. Columns leave from the right on a narrow screen.

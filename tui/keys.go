@@ -67,15 +67,44 @@ func footerKey(b binding) string {
 // footer is the line of keys at the bottom. What does not fit is left out from the end, except for help and quit, which come last.
 func footer(th theme, table []binding, w int) string {
 	var parts []string
+	for _, b := range footed(table, w) {
+		parts = append(parts, bold(th.accent).Paint(footerKey(b))+" "+th.dim.Paint(b.name))
+	}
+	return pad(" "+strings.Join(parts, footerGap), w)
+}
+
+const footerGap = "   "
+
+// footed are the keys that the footer has room for.
+func footed(table []binding, w int) []binding {
+	var list []binding
+	total := 2
+	size := func(b binding) int { return width(footerKey(b)+" "+b.name) + len(footerGap) }
 	for _, b := range table {
 		if b.name != "" {
-			parts = append(parts, bold(th.accent).Paint(footerKey(b))+" "+th.dim.Paint(b.name))
+			list = append(list, b)
+			total += size(b)
 		}
 	}
-	for len(parts) > 2 && width(strings.Join(parts, "   "))+2 > w {
-		parts = append(parts[:len(parts)-3], parts[len(parts)-2:]...)
+	for len(list) > 2 && total-len(footerGap) > w {
+		at := len(list) - 3
+		total -= size(list[at])
+		list = append(list[:at], list[at+1:]...)
 	}
-	return pad(" "+strings.Join(parts, "   "), w)
+	return list
+}
+
+// footerAt is the key of the footer at a column.
+func footerAt(table []binding, w, x int) (binding, bool) {
+	from := 1
+	for _, b := range footed(table, w) {
+		to := from + width(footerKey(b)+" "+b.name)
+		if x >= from && x < to {
+			return b, true
+		}
+		from = to + len(footerGap)
+	}
+	return binding{}, false
 }
 
 // helpBlock lists the key table in a box in the middle, in two columns where one is too long.

@@ -27,6 +27,7 @@ type pick struct {
 	runs   []RunInfo // names as they are; cleaned where they are drawn
 	at     int
 	chosen bool
+	shown  list
 }
 
 // pickedMsg is the runs as they are now.
@@ -67,21 +68,38 @@ func (p *pick) table() []binding {
 	return []binding{
 		{keys: []string{"up", "k"}, help: "the run before", do: move(-1)},
 		{keys: []string{"down", "j"}, help: "the next run", do: move(1)},
-		{keys: []string{"enter"}, name: "watch", help: "watch the run", do: func() tea.Cmd {
-			if len(p.runs) == 0 {
-				return nil
-			}
-			p.chosen = true
-			return quit
-		}},
+		{keys: []string{"enter"}, name: "watch", help: "watch the run", do: p.watch},
 		{keys: []string{"q", "esc"}, name: "quit", help: "leave", do: func() tea.Cmd { return quit }},
 	}
 }
 
+func (p *pick) watch() tea.Cmd {
+	if len(p.runs) == 0 {
+		return nil
+	}
+	p.chosen = true
+	return quit
+}
+
+// click implements clickable: a click chooses a run, one on the chosen run watches it.
+func (p *pick) click(_, y int) tea.Cmd {
+	at, ok := p.shown.at(y)
+	switch {
+	case !ok || at >= len(p.runs):
+	case at == p.at:
+		return p.watch()
+	default:
+		p.at = at
+	}
+	return nil
+}
+
 func (p *pick) draw(s surface) block {
+	p.shown.top = 0
 	if s.h < 6 || s.w < 24 {
 		return text(s.w, s.h, p.rows(s, s.w, s.h)...)
 	}
+	p.shown.top = 2
 	what := fmt.Sprintf("%d runs", len(p.runs))
 	if len(p.runs) == 1 {
 		what = "1 run"
@@ -110,8 +128,11 @@ func (p *pick) rows(s surface, w, n int) []string {
 		lines = append(lines, mark+paint(pad(" "+clean(r.Name), nameW))+"  "+bold("").Paint(pad(strings.ToUpper(clean(r.State)), 12))+pad(progress, 13)+pad(number(r.LossEMA), 9)+
 			chart.Spark(chart.Log(sample(r.Loss, sparkW)), sparkW, 1, s.th.accent)[0]+" "+s.th.dim.Paint(ago(r.Updated, s.now)))
 	}
+	p.shown.first = 0
 	if skip := p.at - n/2; len(lines) > n && skip > 0 {
-		lines = lines[min(skip, len(lines)-n):]
+		p.shown.first = min(skip, len(lines)-n)
 	}
+	lines = lines[p.shown.first:]
+	p.shown.lines = min(n, len(lines))
 	return lines
 }

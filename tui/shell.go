@@ -74,6 +74,8 @@ type shell struct {
 
 	w, h    int
 	help    bool
+	mouse   bool        // clicks and the wheel are keys
+	before  *chosenMode // pictures were hidden
 	content string
 	pics    []picture.Placement
 	turns   [picture.Slots]int // generations of the pictures
@@ -139,6 +141,25 @@ func (s *shell) nextMode() tea.Cmd {
 	s.auto = false
 	s.gallery.mode = modes[next]
 	return nil
+}
+
+// hidePictures shows numbers instead of pictures, and the pictures again.
+func (s *shell) hidePictures() tea.Cmd {
+	if s.gallery.mode == picture.None && s.before != nil {
+		s.gallery.mode, s.auto = s.before.mode, s.before.auto
+		s.before = nil
+		s.chooseMode()
+		return nil
+	}
+	s.before = &chosenMode{s.gallery.mode, s.auto}
+	s.gallery.mode, s.auto = picture.None, false
+	return nil
+}
+
+// A chosenMode is a way to show pictures, and whether the terminal decided.
+type chosenMode struct {
+	mode picture.Mode
+	auto bool
 }
 
 // Init asks the terminal what it is. The first frame does not wait for the answers.
@@ -236,6 +257,11 @@ func (s *shell) handle(msg tea.Msg) tea.Cmd {
 		return tea.Quit
 	case tea.KeyPressMsg:
 		return s.key(msg)
+	case tea.MouseClickMsg:
+		return s.click(msg)
+	case tea.MouseWheelMsg:
+		return s.wheel(msg)
+	case tea.MouseReleaseMsg, tea.MouseMotionMsg: // a click has been one already
 	default:
 		return s.in.update(msg)
 	}
@@ -281,6 +307,8 @@ func (s *shell) table() []binding {
 	own := s.in.table()
 	shared := []binding{
 		{keys: []string{"i"}, help: "next way to show pictures: " + s.modeList(), do: s.nextMode},
+		{keys: []string{"I"}, help: "pictures off, and back as they were", do: s.hidePictures},
+		{keys: []string{"m"}, help: "use the mouse here, or not: tabs, lists, keys, wheel", do: func() tea.Cmd { s.mouse = !s.mouse; return nil }},
 		{keys: []string{"T"}, help: "next theme: " + strings.Join(themeNames[:], ", "), do: func() tea.Cmd {
 			s.kind = (s.kind + 1) % themes
 			s.th = newTheme(s.kind, s.th.dark, s.mono, s.th.back)
@@ -359,6 +387,9 @@ func (s *shell) View() tea.View {
 	s.out.Show(append(s.gallery.placements(), s.pics...))
 	v := tea.NewView(s.content)
 	v.AltScreen = true
+	if s.mouse {
+		v.MouseMode = tea.MouseModeCellMotion
+	}
 	v.WindowTitle = strings.TrimSpace("ddpm-tui " + s.title)
 	return v
 }

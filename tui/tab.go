@@ -16,6 +16,8 @@ type Desk struct {
 	Runs func() []RunInfo
 	// Last reads the last samples of a run in a list.
 	Last func(r RunInfo) (image.Image, error)
+	// Look looks at the data of a run that is to be made from a preset, "" for the images in the program; progress may be called.
+	Look func(ctx context.Context, preset, path string, progress func(done, total, skipped int)) (DataInfo, error)
 	// Config is the configuration of a run, as names and values.
 	Config   func(dir string) ([]Setting, error)
 	Samplers []string // to choose from

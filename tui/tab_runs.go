@@ -17,6 +17,7 @@ type runsTab struct {
 	mine    []Setting
 	of      string // whose other is
 	problem string
+	lines   list // that are on the screen
 }
 
 // runsMsg brings the runs.
@@ -96,6 +97,20 @@ func (r *runsTab) table(t *training) []binding {
 	}
 }
 
+// click chooses a run, and on the chosen one puts its loss into the chart, or takes it out.
+func (r *runsTab) click(t *training, y int) tea.Cmd {
+	at, ok := r.lines.at(y)
+	switch {
+	case !ok || at >= len(r.list):
+		return nil
+	case at == r.at && r.shown != nil:
+		dir := r.list[at].Dir
+		r.shown[dir] = !r.shown[dir]
+	}
+	r.at = at
+	return r.compare(t)
+}
+
 func (r *runsTab) draw(t *training, s surface, w, h int) block {
 	th := s.th
 	if t.desk.Runs == nil {
@@ -133,8 +148,11 @@ func (r *runsTab) draw(t *training, s surface, w, h int) block {
 		if len(rows) == 0 {
 			return hint(th, "no other runs", w, h)
 		}
-		return text(w, h, rows[window(r.at, h, len(rows)):]...)
+		r.lines.first = window(r.at, h, len(rows))
+		r.lines.lines = min(h, len(rows))
+		return text(w, h, rows[r.lines.first:]...)
 	})
+	r.lines.top = h - listH - diffH + 1
 	diff := panel(th, "configuration", th.dim.Paint("what differs: this run → the chosen one"), w, diffH, func(w, h int) block {
 		return text(w, h, fold(r.diffRows(th, w), h, th)...)
 	})

@@ -55,6 +55,9 @@ type training struct {
 	exit     bool             // and leave when it has come
 	pictures []Frame          // new, not hung yet
 	panels   map[string]drawnPanel
+	big      int  // the panel that has the whole tab, 0 is none
+	small    bool // there was no room for tabs
+	crowded  bool // nor for their names
 }
 
 func newTraining(src Source, opt Options) *training {

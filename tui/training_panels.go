@@ -47,7 +47,11 @@ func (t *training) drawLossPanel(s surface, w, h int) block {
 	if len(t.heldOut.Points()) > 0 {
 		note += "  " + th.good.Paint("━") + th.dim.Paint(" held out")
 	}
-	if t.zoom > 0 {
+	switch {
+	case t.pan > 0:
+		from, to := t.zoomSpan()
+		axis += fmt.Sprintf(" · steps %s to %s", brief(int64(from)), brief(int64(to)))
+	case t.zoom > 0:
 		axis += fmt.Sprintf(" · the last 1/%d", 1<<t.zoom)
 	}
 	return panel(th, "loss", th.dim.Paint(axis+" · ")+note, w, h, func(w, h int) block {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	tea "charm.land/bubbletea/v2"
+
 	"github.com/ddpm-tui/ddpm-tui/tui/chart"
 )
 
@@ -20,7 +22,7 @@ func (t *training) draw(s surface) block {
 	if t.asking {
 		return t.question(s)
 	}
-	if s.w < smallW || s.h+1 < smallH {
+	if t.small = s.w < smallW || s.h+1 < smallH; t.small {
 		return t.drawSmall(s)
 	}
 	head := text(s.w, 2, t.header(s), t.tabLine(s))
@@ -111,19 +113,43 @@ func (t *training) waiting(s surface) string {
 // tabLine is the second line: the tabs, and a bar for how far the run is.
 func (t *training) tabLine(s surface) string {
 	var parts []string
-	for i, name := range tabNames {
-		label := fmt.Sprintf("%d %s", i+1, name)
+	for i := range tabNames {
 		if i == t.tab {
-			parts = append(parts, bold(s.th.accent).Paint("["+label+"]"))
+			parts = append(parts, bold(s.th.accent).Paint("["+tabLabel(i)+"]"))
 		} else {
-			parts = append(parts, s.th.dim.Paint(" "+label+" "))
+			parts = append(parts, s.th.dim.Paint(" "+tabLabel(i)+" "))
 		}
 	}
 	left := " " + strings.Join(parts, "") + " "
-	if width(left)+6 > s.w { // the one in view must be seen
+	if t.crowded = width(left)+6 > s.w; t.crowded { // the one in view must be seen
 		left = " " + parts[t.tab] + " "
 	}
 	return pad(left+chart.Progress(t.fraction(), s.w-width(left)-1, s.th.accent, s.th.border), s.w)
+}
+
+func tabLabel(i int) string { return fmt.Sprintf("%d %s", i+1, tabNames[i]) }
+
+// click implements clickable: the line of tabs, and what the tab in view makes of it.
+func (t *training) click(x, y int) tea.Cmd {
+	if t.asking || t.small {
+		return nil
+	}
+	if y == 1 && !t.crowded {
+		from := 1
+		for i := range tabNames {
+			to := from + 2 + len(tabLabel(i))
+			if x >= from && x < to {
+				return t.show(i)
+			}
+			from = to
+		}
+	}
+	if in, ok := t.places[t.tab].(interface {
+		click(t *training, y int) tea.Cmd
+	}); ok {
+		return in.click(t, y-2)
+	}
+	return nil
 }
 
 // drawCompact is for 80x24: the loss and the numbers beside the samples, below them the loss by timestep and the end of the log.

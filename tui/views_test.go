@@ -112,10 +112,13 @@ func FuzzScreens(f *testing.F) {
 		}
 		slices.Sort(names)
 		s := testShell(t, screens()[names[rnd.IntN(len(names))]](), Options{}, 80, 24)
-		keys := []string{"?", "i", "x", "y", "n", "s", "p", "c", "1", "2", "3", "4", "5", "6", "7", "[", "]", "b", "e", "a", "/", "w", "W", "v", "+", "-", "f", "g", "T", "space", "r", "tab", "enter", "esc", "up", "down", "left", "right", "pgup", "pgdown", "backspace", "q", "ctrl+c", "é", "日"}
+		keys := []string{"?", "i", "x", "y", "n", "s", "p", "c", "1", "2", "3", "4", "5", "6", "7", "[", "]", "b", "e", "a", "/", "w", "W", "v", "+", "-", "f", "g", "T", "z", "I", "m", "m", "S", "h", "l", "space", "r", "tab", "enter", "esc", "up", "down", "left", "right", "pgup", "pgdown", "backspace", "q", "ctrl+c", "é", "日"}
 		for range min(max(n, 0), 500) {
 			var msg tea.Msg
-			switch rnd.IntN(10) {
+			switch rnd.IntN(11) {
+			case 10:
+				m := tea.Mouse{X: rnd.IntN(240) - 5, Y: rnd.IntN(80) - 5, Button: []tea.MouseButton{tea.MouseLeft, tea.MouseRight, tea.MouseWheelUp, tea.MouseWheelDown}[rnd.IntN(4)]}
+				msg = []tea.Msg{tea.MouseClickMsg(m), tea.MouseWheelMsg(m), tea.MouseReleaseMsg(m)}[rnd.IntN(3)]
 			case 0:
 				msg = tea.WindowSizeMsg{Width: 1 + rnd.IntN(220), Height: 1 + rnd.IntN(70)}
 			case 1:

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm/data"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
 	"github.com/ddpm-tui/ddpm-tui/tui"
 )
 
@@ -45,16 +46,48 @@ files or MNIST's idx files; left out, it is the avatars inside the program.`,
 			}
 			return nil
 		}
-		info := tui.DataInfo{Path: set.Name, Count: set.N, Side: set.Size, Mean: set.MeanImage(), Sheet: data.ContactSheet(set, 8, 8, 1), Rows: 8, Cols: 8}
-		for _, s := range facts.Sources {
-			info.Sizes = append(info.Sizes, tui.SizeCount(s))
-		}
-		for _, s := range facts.Skipped {
-			info.Skipped = append(info.Skipped, tui.Skipped(s))
-		}
-		return tui.RunData(c.Context(), info, screen(c, set.Name))
+		return tui.RunData(c.Context(), dataInfo(set), screen(c, set.Name))
 	}
 	return c
+}
+
+// dataInfo is a set of images as the screens show it.
+func dataInfo(set *data.Set) tui.DataInfo {
+	facts := data.Summary(set)
+	info := tui.DataInfo{Path: set.Name, Count: set.N, Side: set.Size, Mean: set.MeanImage(), Sheet: data.ContactSheet(set, 8, 8, 1), Rows: 8, Cols: 8}
+	for _, s := range facts.Sources {
+		info.Sizes = append(info.Sizes, tui.SizeCount(s))
+	}
+	for _, s := range facts.Skipped {
+		info.Skipped = append(info.Skipped, tui.Skipped(s))
+	}
+	return info
+}
+
+// lookAt looks at the images that a run of a preset would train on.
+func lookAt(ctx context.Context, preset, path string, progress func(done, total, skipped int)) (tui.DataInfo, error) {
+	c, err := train.PresetConfig(preset)
+	if err != nil {
+		return tui.DataInfo{}, err
+	}
+	set, err := data.Load(ctx, atHome(path), data.Options{Size: c.UNet.SampleSize, Channels: c.UNet.InChannels, Progress: progress})
+	if err != nil {
+		return tui.DataInfo{}, err
+	}
+	return dataInfo(set), nil
+}
+
+// atHome is a path that a person typed where no shell reads it: ~ is the home folder.
+func atHome(path string) string {
+	rest, ok := strings.CutPrefix(path, "~")
+	if !ok || rest != "" && rest[0] != '/' {
+		return path
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return path
+	}
+	return home + rest
 }
 
 func first(a []string) string {

@@ -46,7 +46,7 @@ func home(c *cobra.Command, _ []string) error {
 		}
 	}
 	opt := screen(c, "ddpm-tui")
-	opt.Desk = &tui.Desk{Last: lastSamples}
+	opt.Desk = &tui.Desk{Last: lastSamples, Look: lookAt}
 	choice, err := tui.RunHome(c.Context(), runs, presets, opt)
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func home(c *cobra.Command, _ []string) error {
 	case tui.ActionNew:
 		args := []string{"train", "--images", images, "--preset", choice.Preset, "--"}
 		if choice.Data != "" {
-			args = append(args, choice.Data)
+			args = append(args, atHome(choice.Data))
 		}
 		return sub(args...)
 	case tui.ActionQuit:

@@ -159,7 +159,11 @@ func TestScreenHomeToTraining(t *testing.T) {
 	term.press("\r")
 	term.until("preset", "tiny", "avatars32", "start")
 	term.press("\x1b[C") // right of avatars32
-	term.press("\t-set\r")
+	term.press("\t-none\r")
+	term.until("error", "-none")
+	term.press("\x15-set\r") // ctrl+u
+	term.until("24", "20x20", "enter starts the run")
+	term.press("\r")
 	term.until("RUNNING", "step")
 	term.press("Q")
 	term.until("stop training?")
