@@ -157,7 +157,7 @@ func TestScreenHomeToTraining(t *testing.T) {
 	term := open(t, dir, false)
 	term.until("+ new run")
 	term.press("\r")
-	term.until("preset", "tiny", "avatars32", "start")
+	term.until("preset", "tiny", "avatars32", "enter looks at the data first")
 	term.press("\x1b[C") // right of avatars32
 	term.press("\t-none\r")
 	term.until("error", "-none")
