@@ -118,6 +118,11 @@ type (
 	Roof interface {
 		Roof(p Precision) (flops, bytes float64)
 	}
+	// A Recorder is an executable that can go through several replays without a word to the host, and keeps what a buffer holds after each.
+	Recorder interface {
+		// RunRecorded replays the program len(p) times; p[i], all of one length, becomes the first bytes of from after the i-th.
+		RunRecorded(ctx context.Context, from Buffer, p [][]byte) error
+	}
 	// An Inspector can run its program once and call look after each step, while what the step wrote is still there. It ends with
 	// the first error.
 	Inspector interface {

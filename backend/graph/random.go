@@ -153,6 +153,7 @@ func init() {
 		},
 		Cases: []Case{
 			{Name: "plain", Attrs: backend.Random{}, In: []Input{{U8(9, 3, 5, 3), integers(256)}, {U32(4), integers(9)}, ctl(1, 0, 2, 0, 0)}, Tol: 2e-7},
+			{Name: "many", Attrs: backend.Random{}, In: []Input{{U8(64, 4, 4, 1), integers(256)}, {U32(4), integers(64)}, ctl(1, 0, 2, 0, 0)}, Tol: 2e-7},
 			{Name: "flip", Attrs: backend.Random{Flip: true}, In: []Input{{U8(9, 4, 6, 3), integers(256)}, {U32(8), integers(9)}, ctl(1, 0, 2, 0, 0)}, Tol: 2e-7},
 			{Name: "crop", Attrs: backend.Random{Crop: 3}, In: []Input{{U8(9, 4, 6, 3), integers(256)}, {U32(8), integers(9)}, ctl(1, 0, 2, 0, 0)}, Tol: 2e-7},
 			{Name: "flip and crop", Attrs: backend.Random{Flip: true, Crop: 2}, In: []Input{{U8(9, 16, 16, 1), integers(256)}, {U32(8), integers(9)}, ctl(1, 3, 2, 0, 5)}, Tol: 2e-7},

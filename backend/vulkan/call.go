@@ -23,7 +23,8 @@ var ops = map[string]op{}
 type tensor struct {
 	backend.View
 	window
-	first int // elements from the window's start to element 0
+	first int   // elements from the window's start to element 0
+	err   error // why a shader cannot see it whole
 }
 
 func (t tensor) elems() int { return t.Shape.Elems() }
@@ -73,10 +74,33 @@ func (c *call) floats(v backend.View) tensor {
 // part is n bytes of a view's buffer.
 func (c *call) part(v backend.View, offset, n int) tensor {
 	w, before, err := c.bufs[v.Buffer].window(offset, n)
-	if err != nil {
-		c.fail(err)
+	return tensor{v, w, before / v.DType.Size(), err}
+}
+
+// pieces calls f for ranges of elements that a shader sees of all views at once, multiples of step but for the last; only flat buffers,
+// whose elements an op goes through one by one, may be larger than that. Where all of the views fit there is one.
+func (c *call) pieces(step int, views []backend.View, f func(from, n int, parts []tensor)) {
+	for from, total := 0, views[0].Shape.Elems(); from < total; {
+		n := total - from
+		for _, v := range views {
+			size := v.DType.Size()
+			n = min(n, c.bufs[v.Buffer].reach(v.Offset+from*size)/size)
+		}
+		if from+n < total {
+			n = n / step * step
+		}
+		if n < 1 {
+			c.fail(fmt.Errorf("%d elements in one piece are more than a shader on this device reaches (%d bytes)", step, c.Limits.Binding))
+			return
+		}
+		var parts []tensor
+		for _, v := range views {
+			size := v.DType.Size()
+			parts = append(parts, c.part(v, v.Offset+from*size, n*size))
+		}
+		f(from, n, parts)
+		from += n
 	}
-	return tensor{v, w, before / v.DType.Size()}
 }
 
 func (c *call) fail(err error) {
@@ -123,6 +147,10 @@ func (c *call) run(l launch) {
 	d := dispatch{kernel: k, step: c.index, groups: l.groups, barrier: c.waits}
 	c.waits = false
 	for i, t := range l.bufs {
+		if t.err != nil {
+			c.fail(t.err)
+			return
+		}
 		if t.window == (window{}) {
 			t = l.bufs[i-1]
 		}

@@ -5,7 +5,6 @@ package vulkan
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 	"unsafe"
@@ -24,13 +23,12 @@ type executable struct {
 	pool    vk.DescriptorPool
 	sets    []vk.DescriptorSet
 	replay  []vk.CommandBuffer
+	work    []int64 // of each part of a replay, see share
+	rings   map[ringKey][]vk.CommandBuffer
 	timed   *timed // nil unless steps are timed
 	timings []backend.Timing
 	fences  []vk.Fence
 }
-
-// inFlight is how many submissions wait at the device; more than one, so that it never waits for the host.
-const inFlight = 4
 
 // Compile turns a program into dispatches and records them.
 func (b *Backend) Compile(p *backend.Program) (backend.Executable, error) {
@@ -146,7 +144,7 @@ func (e *executable) record() error {
 		}
 		s := e.steps[d.step]
 		if work += s.FLOPs + 50*s.Bytes; work >= e.b.share() || i+1 == len(e.list) {
-			parts = append(parts, [2]int{from, i + 1})
+			parts, e.work = append(parts, [2]int{from, i + 1}), append(e.work, work)
 			from, work = i+1, 0
 		}
 	}
@@ -188,56 +186,6 @@ func (e *executable) launch(c vk.CommandBuffer, i int, barrier bool) {
 	vk.CmdBindDescriptorSets(c, vk.PipelineBindPointCompute, d.layout.pipeline, 0, 1, e.sets[i:i+1], 0, nil)
 	vk.CmdPushConstants(c, d.layout.pipeline, vk.ShaderStageFlags(vk.ShaderStageComputeBit), 0, 4*pushWords, unsafe.Pointer(&push[0]))
 	vk.CmdDispatch(c, uint32(d.groups[0]), uint32(d.groups[1]), uint32(d.groups[2]))
-}
-
-// Run replays the program. It stops for ctx between replays only, so that state is never half updated.
-func (e *executable) Run(ctx context.Context, times int) error {
-	e.b.mu.Lock()
-	defer e.b.mu.Unlock()
-	if e.timed != nil {
-		return e.runTimed(ctx, times)
-	}
-	var q queue
-	for range times {
-		if err := ctx.Err(); err != nil {
-			return errors.Join(err, q.drain(e))
-		}
-		for _, c := range e.replay {
-			if err := q.push(e, c); err != nil {
-				return err
-			}
-		}
-	}
-	return q.drain(e)
-}
-
-// queue is the submissions that the device has not finished, oldest first, as a window on the fences.
-type queue struct{ first, n int }
-
-func (q *queue) push(e *executable, c vk.CommandBuffer) error {
-	if q.n == inFlight {
-		if err := q.pop(e); err != nil {
-			return err
-		}
-	}
-	f := e.fences[(q.first+q.n)%inFlight]
-	q.n++
-	return e.b.send(c, f)
-}
-
-func (q *queue) pop(e *executable) error {
-	f := e.fences[q.first%inFlight]
-	q.first, q.n = q.first+1, q.n-1
-	return e.b.wait(f)
-}
-
-func (q *queue) drain(e *executable) error {
-	for q.n > 0 {
-		if err := q.pop(e); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Inspect implements backend.Inspector.
@@ -330,7 +278,7 @@ func (e *executable) runTimed(ctx context.Context, times int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := e.b.send(t.c, t.fence); err != nil {
+		if err := e.b.send(t.fence, t.c); err != nil {
 			return err
 		}
 		if err := e.b.wait(t.fence); err != nil {
@@ -372,6 +320,9 @@ func (e *executable) free() {
 	e.freeTimed()
 	for _, f := range e.fences {
 		vk.DestroyFence(e.b.d, f, nil)
+	}
+	for _, list := range e.rings {
+		vk.FreeCommandBuffers(e.b.d, e.b.pool, uint32(len(list)), list)
 	}
 	if len(e.replay) > 0 {
 		vk.FreeCommandBuffers(e.b.d, e.b.pool, uint32(len(e.replay)), e.replay)

@@ -16,6 +16,9 @@ import (
 
 // libraries are the files that a Vulkan loader has, without any -dev package.
 func libraries() []string {
+	if file := os.Getenv(LoaderEnv); file != "" {
+		return []string{file}
+	}
 	switch runtime.GOOS {
 	case "windows":
 		return []string{"vulkan-1.dll"}

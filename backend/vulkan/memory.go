@@ -264,6 +264,14 @@ func (f *buffer) move(what string, offset int, p []byte, in bool) error {
 	return nil
 }
 
+// reach is how many of the bytes from an offset on a shader sees at once: those up to the end of the chunk, and no more than the device
+// lets it.
+func (f *buffer) reach(offset int) int {
+	at := offset % f.b.memory.chunk
+	before := at % max(f.b.alignment, 4)
+	return min(f.b.memory.chunk-at, f.size-offset, (int(f.b.Limits.Binding)-before)/4*4)
+}
+
 // window is what a shader sees of bytes at an offset, and how many of them come before: a range must begin at a multiple of the
 // device's alignment.
 func (f *buffer) window(offset, bytes int) (w window, before int, err error) {

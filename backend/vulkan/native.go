@@ -117,8 +117,10 @@ func cooperativeMatrices(d vk.PhysicalDevice) (list []matrixShape) {
 	return list
 }
 
-func submit(q vk.Queue, c vk.CommandBuffer, f vk.Fence) vk.Result {
-	return vk.Result(C.nSubmit(pointer(q), pointer(c), word(f)))
+func submit(q vk.Queue, list []vk.CommandBuffer, f vk.Fence) vk.Result {
+	held, free := inC(list)
+	defer free()
+	return vk.Result(C.nSubmit(pointer(q), C.uint32_t(len(held)), (*unsafe.Pointer)(unsafe.Pointer(&held[0])), word(f)))
 }
 
 func memoryBarrier(c vk.CommandBuffer, src, dst vk.PipelineStageFlagBits, from, to vk.AccessFlagBits) {

@@ -209,9 +209,8 @@ static uint32_t nCooperativeMatrices(void *device, uint32_t n, nCooperativeMatri
 	return nVk.CooperativeMatrices(device, &n, list) < 0 ? 0 : n;
 }
 
-static int32_t nSubmit(void *queue, void *command, nHandle fence) {
-	void *commands[1] = {command};
-	nSubmitInfo info = {.sType = 4, .commandCount = 1, .commands = commands};
+static int32_t nSubmit(void *queue, uint32_t n, void *const *commands, nHandle fence) {
+	nSubmitInfo info = {.sType = 4, .commandCount = n, .commands = commands};
 	return nVk.Submit(queue, 1, &info, fence);
 }
 

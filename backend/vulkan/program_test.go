@@ -173,16 +173,38 @@ func TestSixtySteps(t *testing.T) {
 func TestReplay(t *testing.T) {
 	x := newNet(t, device(t, Options{}))
 	var want []byte
+	var outs [20]string // what is kept of each step
+	record := func(times ...int) {
+		step := 0
+		for _, n := range times {
+			p := make([][]byte, n)
+			for i := range p {
+				p[i] = make([]byte, 8)
+			}
+			if err := x.exec.(backend.Recorder).RunRecorded(context.Background(), x.bufs["out"], p); err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range p {
+				if string(p) != outs[step] {
+					t.Errorf("step %d of %v: %x is recorded, want %x", step+1, times, p, outs[step])
+				}
+				step++
+			}
+		}
+	}
 	for i, run := range []func(){
 		func() { x.run(context.Background(), 20) },
 		func() {
-			for range 20 {
+			for i := range 20 {
 				x.run(context.Background(), 1)
+				outs[i] = string(x.read("out")[:8])
 			}
 		},
+		func() { record(7, 12, 1) },
 		func() {
 			x.exec.(backend.Timer).SetTiming(true)
-			x.run(context.Background(), 20)
+			record(3)
+			x.run(context.Background(), 17)
 			x.exec.(backend.Timer).SetTiming(false)
 		},
 		func() {

@@ -79,7 +79,7 @@ func (b *Backend) transfer(record func(vk.CommandBuffer)) error {
 	if err := check("recording", vk.EndCommandBuffer(c)); err != nil {
 		return err
 	}
-	if err := b.send(c, b.staging.fence); err != nil {
+	if err := b.send(b.staging.fence, c); err != nil {
 		return err
 	}
 	return b.wait(b.staging.fence)

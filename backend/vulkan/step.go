@@ -61,15 +61,17 @@ func init() {
 		})
 	}}
 	ops["ema_power"] = op{emit: func(c *call) {
-		n := c.out[0].elems()
-		c.run(launch{
-			shader: "ema_power", groups: c.each(n), args: []uint32{uint32(n), f32(c.step.Attrs.(backend.PowerEMA).Gamma)},
-			bufs: []tensor{c.in[2], c.out[0], c.in[1], c.in[3]},
+		c.pieces(1, []backend.View{c.step.Out[0], c.step.In[1]}, func(_, n int, x []tensor) {
+			c.run(launch{
+				shader: "ema_power", groups: c.each(n), args: []uint32{uint32(n), f32(c.step.Attrs.(backend.PowerEMA).Gamma)},
+				bufs: []tensor{c.in[2], x[0], x[1], c.in[3]},
+			})
 		})
 	}}
 	ops["adamw"] = op{emit: func(c *call) {
-		n := c.out[0].elems()
-		c.run(launch{shader: "adamw", groups: c.each(n), spec: []int{flag(!c.step.In[8].Absent())}, args: u32s(n), bufs: append(c.out[:4:4], c.in[4:9]...)})
+		c.pieces(1, append(c.step.Out[:4:4], c.step.In[4]), func(_, n int, x []tensor) {
+			c.run(launch{shader: "adamw", groups: c.each(n), spec: []int{flag(!c.step.In[8].Absent())}, args: u32s(n), bufs: append(x, c.in[5:9]...)})
+		})
 	}}
 	ops["loss_scale"] = op{emit: func(c *call) {
 		c.run(launch{
@@ -79,20 +81,15 @@ func init() {
 	}}
 }
 
-// emitImages takes the batch from the set, which may lie in several chunks of memory: one dispatch each, which writes the pixels that
+// emitImages takes the batch from the set, which may be more than a shader sees at once: one dispatch for each part, which writes the pixels that
 // come from there.
 func emitImages(c *call) {
 	a, set, n := c.step.Attrs.(backend.Random), c.step.In[0], c.out[0].elems()
 	s := c.out[0].Shape
-	bytes := set.Shape.Elems()
-	chunk := c.memory.chunk
-	for from := 0; from < bytes; {
-		size := min(bytes-from, chunk-(set.Offset+from)%chunk)
-		part := c.part(set, set.Offset+from, size)
+	c.pieces(1, []backend.View{set}, func(from, size int, part []tensor) {
 		c.run(launch{
 			shader: "batch_images", groups: c.each(n), spec: []int{s[1] * s[2] * s[3], s[2], s[3], flag(a.Flip), a.Crop},
-			args: []uint32{uint32(n), uint32(from), uint32(from >> 32), uint32(size)}, bufs: []tensor{c.in[2], part, c.in[1], c.out[0]},
+			args: []uint32{uint32(n), uint32(from), uint32(from >> 32), uint32(size)}, bufs: []tensor{c.in[2], part[0], c.in[1], c.out[0]},
 		})
-		from += size
-	}
+	})
 }

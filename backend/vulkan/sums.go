@@ -58,7 +58,11 @@ func init() {
 		emit: func(c *call) {
 			n := c.in[0].elems()
 			parts, per := flatChunks(n)
-			c.run(launch{shader: "square_sums", groups: [3]int{parts, 1, 1}, args: u32s(n, per), bufs: []tensor{c.in[0], c.scratch}})
+			c.pieces(per, c.step.In[:1], func(from, n int, x []tensor) {
+				part := c.scratch
+				part.first += from / per
+				c.run(launch{shader: "square_sums", groups: [3]int{ceil(n, per), 1, 1}, args: u32s(n, per), bufs: []tensor{x[0], part}})
+			})
 			c.barrier()
 			c.run(launch{shader: "root_sum", groups: [3]int{1, 1, 1}, args: u32s(parts), bufs: []tensor{c.scratch, c.out[0]}})
 		},

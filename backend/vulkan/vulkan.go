@@ -18,6 +18,8 @@ import (
 const (
 	ValidateEnv = "DDPM_VULKAN_VALIDATE" // set: the validation layer is loaded and its messages are collected
 	CacheEnv    = "DDPM_VULKAN_CACHE"    // folder of compiled pipelines; "off" for none
+	LoaderEnv   = "DDPM_VULKAN_LOADER"   // file of the Vulkan loader, where it is not one that the system finds by its name
+	LoseEnv     = "DDPM_VULKAN_LOSE"     // for tests: the device is lost once there is this file
 	MatricesEnv = "DDPM_VULKAN_MATRICES" // "off": no cooperative matrices, whatever was asked for
 )
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/ddpm-tui/ddpm-tui/backend/conformance"
@@ -74,5 +75,30 @@ func TestLittleSharedMemory(t *testing.T) {
 		if err := conformance.Err(conformance.Check(context.Background(), b, only)); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestWindows has flat buffers that are larger than what a shader sees at once, and a tensor that is.
+func TestWindows(t *testing.T) {
+	b := device(t, Options{})
+	for only, reach := range map[string]int64{"adamw/": 1024, "ema_power/": 1024, "batch_images/many": 512, "global_norm/large": 64 << 10} {
+		b.Limits.Binding = reach
+		checked := 0
+		for _, r := range conformance.Check(context.Background(), b, only) {
+			if strings.HasPrefix(r.Variant, "arena") { // where other ops, which see all of their tensors, make the inputs
+				continue
+			}
+			if checked++; r.Err != nil {
+				t.Errorf("%s/%s: %v", r.Op, r.Case, r.Err)
+			}
+		}
+		if checked == 0 {
+			t.Errorf("no case of %s", only)
+		}
+	}
+	b.Limits.Binding = 512
+	err := conformance.Err(conformance.Check(context.Background(), b, "add/"))
+	if err == nil || !strings.Contains(err.Error(), "more than a shader on this device reaches") {
+		t.Errorf("a tensor that does not fit: %v", err)
 	}
 }

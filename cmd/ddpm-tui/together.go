@@ -157,6 +157,10 @@ func turn(n int, any bool) string {
 	if err != nil {
 		return ""
 	}
+	return turnOf(list, n, any)
+}
+
+func turnOf(list []vulkan.DeviceInfo, n int, any bool) string {
 	var numbers []int
 	for _, d := range list {
 		if d.Usable == "" && (any || d.Kind != "cpu") {

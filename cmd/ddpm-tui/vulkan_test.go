@@ -5,11 +5,14 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/ddpm-tui/ddpm-tui/backend/vulkan"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
 
 // invokeWith runs this program with other variables.
@@ -31,25 +34,107 @@ func noDriver(t *testing.T) []string {
 	return []string{"VK_ICD_FILENAMES=" + none, "VK_DRIVER_FILES=" + none}
 }
 
-// TestNoDriver takes the drivers away: whoever asks for Vulkan gets an error that says what to do, all others get the CPU and are told.
-func TestNoDriver(t *testing.T) {
+// TestNoVulkan takes the drivers away, or the loader: whoever asks for Vulkan gets an error that says what to do, all others get the CPU
+// and are told.
+func TestNoVulkan(t *testing.T) {
 	long(t)
+	for name, env := range map[string][]string{"no driver": noDriver(t), "no loader": {vulkan.LoaderEnv + "=" + filepath.Join(t.TempDir(), "none.so")}} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			want := "vulkan: no " // driver, or device, as the loader has it
+			if name == "no loader" {
+				want = "vulkan: no Vulkan loader ("
+			}
+			out, errs, code := invokeWith(t, dir, env, "devices")
+			if code != 0 || !strings.Contains(out, "cpu ") || !strings.Contains(out, want) {
+				t.Errorf("devices: %d\n%s%s", code, out, errs)
+			}
+			_, errs, code = invokeWith(t, dir, env, "train", pictures(), "--preset", "tiny", "--steps", "1", "--json", "--backend", "vulkan", "--run", "a")
+			if code == 0 || !strings.Contains(errs, want) || !strings.Contains(errs, "install") {
+				t.Errorf("train --backend vulkan: %d\n%s", code, errs)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "a", "checkpoints", "latest")); err == nil {
+				t.Error("a run that could not start has a checkpoint")
+			}
+			out, errs, code = invokeWith(t, dir, env, "train", pictures(), "--preset", "tiny", "--steps", "1", "--threads", "1", "--json", "--run", "b")
+			if log := string(read(t, dir, "b", "events.jsonl")); code != 0 || !strings.Contains(log, "computing on the CPU: "+want) {
+				t.Errorf("train: %d\n%s%s\n%s", code, out, errs, log)
+			}
+		})
+	}
+}
+
+// smallFile writes a small configuration.
+func smallFile(t *testing.T, dir string) string {
+	t.Helper()
+	text, err := json.Marshal(smallConfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "small.json"), string(text))
+	return "small.json"
+}
+
+// TestVulkanLost takes the device away in the middle of a run, which ends as the table of faults says and goes on, on the CPU, from its
+// last checkpoint.
+func TestVulkanLost(t *testing.T) {
+	long(t)
+	if _, err := vulkan.Devices(); err != nil {
+		t.Skipf("no Vulkan device (Debian: apt install mesa-vulkan-drivers): %v", err)
+	}
 	dir := t.TempDir()
-	env := noDriver(t)
-	out, errs, code := invokeWith(t, dir, env, "devices")
-	if code != 0 || !strings.Contains(out, "cpu ") || !strings.Contains(out, "vulkan: no ") {
-		t.Errorf("devices: %d\n%s%s", code, out, errs)
+	gone := filepath.Join(dir, "gone")
+	tr := background(t, dir, func(c *exec.Cmd) {
+		c.Env = append(c.Env, vulkan.LoseEnv+"="+gone, vulkan.CacheEnv+"="+t.TempDir())
+	}, pictures(), "--config", smallFile(t, dir), "--run", "r", "--steps", "1000000", "--checkpoint-every", "4", "--backend", "vulkan")
+	tr.until(6)
+	write(t, gone, "")
+	code := tr.wait()
+	if says := tr.stderr.String(); code != run.FaultDevice.Exit || !strings.Contains(says, "the device was lost") || !strings.Contains(says, "--backend cpu") {
+		t.Errorf("exit code %d\n%s", code, says)
 	}
-	_, errs, code = invokeWith(t, dir, env, "train", pictures(), "--preset", "tiny", "--steps", "1", "--json", "--backend", "vulkan", "--run", "a")
-	if code == 0 || !strings.Contains(errs, "vulkan: no ") || !strings.Contains(errs, "install") {
-		t.Errorf("train --backend vulkan: %d\n%s", code, errs)
+	var saved int64
+	for _, e := range events(t, filepath.Join(dir, "r")) {
+		if e.Checkpoint != nil {
+			saved = e.Step
+		}
+		if e.End != nil && (e.End.Fault != run.FaultDevice.Name || e.End.Reason != run.Failed) {
+			t.Errorf("the log ends with %+v", e.End)
+		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "a", "checkpoints", "latest")); err == nil {
-		t.Error("a run that could not start has a checkpoint")
+	if saved < 4 || saved%4 != 0 {
+		t.Errorf("the last checkpoint is of step %d", saved)
 	}
-	out, errs, code = invokeWith(t, dir, env, "train", pictures(), "--preset", "tiny", "--steps", "1", "--threads", "1", "--json", "--run", "b")
-	if log := string(read(t, dir, "b", "events.jsonl")); code != 0 || !strings.Contains(log, "computing on the CPU: vulkan: no ") {
-		t.Errorf("train: %d\n%s%s\n%s", code, out, errs, log)
+	out, errs, code := invokeWith(t, dir, nil, "resume", "r", "--backend", "cpu", "--threads", "1", "--headless", "--steps", strconv.FormatInt(saved+2, 10))
+	if code != 0 || !strings.Contains(out, "on cpu ") {
+		t.Errorf("resume --backend cpu: %d\n%s%s", code, out, errs)
+	}
+	checkRun(t, filepath.Join(dir, "r"), saved+2, "done")
+}
+
+// TestVulkanMemory asks for more than any machine has: it is refused before there is a run, with what would fit.
+func TestVulkanMemory(t *testing.T) {
+	long(t)
+	if _, err := vulkan.Devices(); err != nil {
+		t.Skipf("no Vulkan device (Debian: apt install mesa-vulkan-drivers): %v", err)
+	}
+	dir := t.TempDir()
+	_, errs, code := invokeWith(t, dir, nil, "train", pictures(), "--config", smallFile(t, dir), "--batch", "1048576", "--headless", "--backend", "vulkan", "--run", "r")
+	if code != run.FaultMemory.Exit || !strings.Contains(errs, "not enough memory") || !strings.Contains(errs, "would fit") {
+		t.Errorf("exit code %d\n%s", code, errs)
+	}
+}
+
+// TestTurn gives the ranks of a host its devices by turns; a software device only where any will do.
+func TestTurn(t *testing.T) {
+	list := []vulkan.DeviceInfo{{Index: 0, Kind: "cpu"}, {Index: 1, Kind: "discrete"}, {Index: 2, Kind: "discrete", Usable: "too old"}, {Index: 3, Kind: "discrete"}}
+	for n, want := range []string{"1", "3", "1"} {
+		if got := turnOf(list, n, false); got != want {
+			t.Errorf("rank %d has device %q, want %q", n, got, want)
+		}
+	}
+	if got := turnOf(list, 2, true) + turnOf(list[:1], 5, true) + turnOf(list[:1], 0, false) + turnOf(nil, 1, true); got != "30" {
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -102,11 +187,7 @@ func TestChoiceStays(t *testing.T) {
 		t.Skipf("no Vulkan device (Debian: apt install mesa-vulkan-drivers): %v", err)
 	}
 	dir := t.TempDir()
-	text, err := json.Marshal(smallConfig(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, "small.json"), string(text))
+	smallFile(t, dir)
 	cache := vulkan.CacheEnv + "=" + t.TempDir()
 	software := []string{softwareEnv + "=1"}
 	check := func(env []string, want, wantLog string, args ...string) {

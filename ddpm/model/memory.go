@@ -149,6 +149,9 @@ func Read[E Word](m *Memory, name string, offset int, v []E) error {
 	return b.Read(offset, bytesOf(v))
 }
 
+// Buffer is the buffer of that name, nil if there is none.
+func (m *Memory) Buffer(name string) backend.Buffer { return m.buffers[name] }
+
 // Map is the memory of the buffer of that name, where the host shares it with the device; nil elsewhere.
 func (m *Memory) Map(name string) []float32 {
 	if b, ok := m.buffers[name].(backend.Mapped); ok {

@@ -60,20 +60,26 @@ func (t *Trainer) loop(ctx context.Context) error {
 		if err := t.team.begin(t.Step, wordStep); err != nil {
 			return err
 		}
-		r, err := t.Step.Run(context.WithoutCancel(ctx))
+		n, next, err := t.run(context.WithoutCancel(ctx), timed)
 		if run.FaultOf(err) != nil { // another rank's
 			return err
 		}
 		if err != nil {
 			return &DeviceError{Step: t.Step.Done + 1, Device: t.device(), Err: err}
 		}
-		if r.Bad() && !t.Config.scaled() {
-			return t.notFinite(r)
-		}
-		t.report(r, t.endStep(start))
-		if t.Config.scaled() {
-			if err := t.scaled(r); err != nil {
-				return err
+		took := t.endStep(start)
+		t.waited /= time.Duration(n)
+		var r *Result
+		for range n {
+			r = next()
+			if r.Bad() && !t.Config.scaled() {
+				return t.notFinite(r)
+			}
+			t.report(r, took/time.Duration(n))
+			if t.Config.scaled() {
+				if err := t.scaled(r); err != nil {
+					return err
+				}
 			}
 		}
 		if timed {

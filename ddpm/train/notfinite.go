@@ -68,7 +68,16 @@ func (t *Trainer) notFinite(r *Result) error {
 	if err := t.Step.setDone(before); err != nil {
 		return errors.Join(e, err)
 	}
+	good, err := t.Step.Snapshot()
+	if err != nil {
+		return errors.Join(e, err)
+	}
 	first, err := t.Step.FirstBad()
+	if first == nil && err == nil && t.team.Size() == 1 { // the device erred, and this time did the step
+		if err := t.Step.Restore(good); err != nil {
+			return errors.Join(e, err)
+		}
+	}
 	if err != nil {
 		t.logf("warn", "the step could not be replayed to find the first bad value: %v", err)
 	}

@@ -75,6 +75,9 @@ func buildStep(c *Config, params *nn.Params, images, B int) (*graph.Graph, error
 			}
 			// A loss that is not finite makes the norm NaN (0 times it is), so that AdamW leaves the weights alone.
 			norm = g.Add(norm, g.Scale(loss, 0, 0))
+			if !c.scaled() { // nor do the steps after it that are under way
+				norm = g.Add(norm, g.Scale(graph.State(bufMetrics, 4*metNorm, graph.F32(1), bufMetrics), 0, 0))
+			}
 			scalars := g.Schedule(taken, hyper)
 			g.AdamW(params.Flat(bufParams), params.Flat(bufM), params.Flat(bufV), params.Flat(bufEMA), grads, norm, hyper, scalars, unscale)
 			for i, std := range c.EMA.Lengths {
@@ -192,6 +195,7 @@ type Step struct {
 	program  *backend.Program
 	exec     backend.Executable
 	metrics  []float32
+	ring     [][]float32     // metrics of steps that the device has done and Next has not taken
 	Done     int64           // steps, as the control buffer has it
 	scaling  run.LossScaling // as the device has it
 	shard
@@ -395,8 +399,8 @@ func (s *Step) setDone(steps int64) error {
 		control[backend.CtlSample] = uint32(i*(s.Config.Batch/s.Config.micro()) + s.first)
 		all = append(all, control...)
 	}
-	s.Done = steps
-	return model.Write(s.Memory, bufControl, 0, all)
+	s.Done, s.ring = steps, nil
+	return errors.Join(model.Write(s.Memory, bufControl, 0, all), model.Write(s.Memory, bufMetrics, 4*metNorm, []float32{0}))
 }
 
 // Snapshot reads the state back.
@@ -447,16 +451,21 @@ func (s *Step) Run(ctx context.Context) (*Result, error) {
 	if err := s.exec.Run(ctx, 1); err != nil {
 		return nil, err
 	}
-	s.Done++
 	if err := model.Read(s.Memory, bufMetrics, 0, s.metrics); err != nil {
 		return nil, err
 	}
+	return s.next(), nil
+}
+
+// next is the result of one more step that the device has done, from its metrics.
+func (s *Step) next() *Result {
+	s.Done++
 	r, B := s.result(), s.Config.Batch
 	r.SampleLoss, r.T = s.metrics[metSamples:metSamples+B], make([]int, B)
 	for i, t := range s.metrics[metSamples+B:] {
 		r.T[i] = int(math.Float32bits(t))
 	}
-	return r, nil
+	return r
 }
 
 // result is what the metrics say, but for the samples.
