@@ -109,6 +109,12 @@ type (
 	}
 	// A Noter has something that a person should know of its optional paths: which are left out, and why.
 	Noter interface{ Notes() []string }
+	// A Halver is a Planner whose kernels can read and write values of the arena as halfs. It is asked where the precision is FP16.
+	Halver interface {
+		Halves() error                                   // why they cannot here, after all
+		HalfInput(op string, i int) bool                 // the kernel of op reads its i-th input as halfs as well as as floats
+		HalfOutput(op string, i int, halfIn []bool) bool // it writes its i-th output as halfs, where those inputs are
+	}
 	// Mapped is a buffer whose memory the host shares with the device, at no cost.
 	Mapped interface{ Map() []byte }
 	// A Timer can time each step, at a small cost.

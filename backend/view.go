@@ -14,17 +14,21 @@ const (
 	F32 DType = iota
 	U32
 	U8
+	F16 // only of views: a value of the graph that a plan holds as halfs is F32 there
 )
 
 // Size is the bytes of one element.
 func (d DType) Size() int {
-	if d == U8 {
+	switch d {
+	case U8:
 		return 1
+	case F16:
+		return 2
 	}
 	return 4
 }
 
-func (d DType) String() string { return [...]string{"f32", "u32", "u8"}[d] }
+func (d DType) String() string { return [...]string{"f32", "u32", "u8", "f16"}[d] }
 
 // A Shape is the extent of each axis, images as [N,H,W,C].
 type Shape []int

@@ -3,7 +3,7 @@
 // y[i] = bias[i % COLUMNS] + sum over parts of part[k,i], in order. arg: elements, parts.
 #include "common.glsl"
 SPEC(1, COLUMNS) SPEC(2, BIAS)
-READ(0, part) READ(1, bias) WRITE(2, y)
+READ(0, part) READ(1, bias) WRITE_ANY(2, y)
 void main() {
 	uint n = push.arg[0];
 	EACH(i, n) {

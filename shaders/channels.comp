@@ -3,5 +3,5 @@
 // y[p] = N channels of the C of x[p], the first of them FROM.
 #include "common.glsl"
 SPEC(1, N) SPEC(2, C) SPEC(3, FROM)
-READ(0, x) WRITE(1, y)
+READ_ANY(0, x) WRITE_ANY(1, y)
 void main() { EACH(i, push.arg[0]) y(i, x(i / N * C + FROM + i % N)); }

@@ -3,7 +3,7 @@
 // y[p] = a[p] then b[p]: A and B channels a pixel.
 #include "common.glsl"
 SPEC(1, A) SPEC(2, B)
-READ(0, a) READ(1, b) WRITE(2, y)
+READ_ANY(0, a) READ_ANY(1, b) WRITE_ANY(2, y)
 void main() {
 	EACH(i, push.arg[0]) {
 		uint p = i / (A + B), c = i % (A + B);

@@ -2,7 +2,7 @@
 // sum runs over taps and input channels. With several workgroups along z each writes its part of the sum, without the bias.
 SPEC(10, H) SPEC(11, W) SPEC(12, I) SPEC(13, OH) SPEC(14, OW) SPEC(15, KH) SPEC(16, KW) SPEC(17, STRIDE) SPEC(18, TOP) SPEC(19, LEFT)
 SPEC(20, BIAS)
-READ(0, x) READ(1, w) READ(2, b) WRITE(3, y)
+READ_ANY(0, x) READ(1, w) READ(2, b) WRITE_ANY(3, y)
 
 // An invocation fetches one column k of A for ROWS rows.
 const uint ROWS = (BM * BK + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;

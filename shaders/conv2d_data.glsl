@@ -1,6 +1,6 @@
 // dx[q,i] = sum over kh, kw, o of dy[the output pixel that tap (kh, kw) of input pixel q meets, o] w[o,kh,kw,i].
 SPEC(10, H) SPEC(11, W) SPEC(12, O) SPEC(13, OH) SPEC(14, OW) SPEC(15, KH) SPEC(16, KW) SPEC(17, STRIDE) SPEC(18, TOP) SPEC(19, LEFT)
-READ(0, dy) READ(1, w) WRITE(2, dx)
+READ_ANY(0, dy) READ(1, w) WRITE_ANY(2, dx)
 
 const uint ROWS = (BM * BK + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
 int rowH[ROWS], rowW[ROWS];

@@ -1,6 +1,6 @@
 // dw[o,(kh,kw,i)] = sum over output pixels p of dy[p,o] x[pixel of p and tap, i]. Workgroups along z each take SPLIT pixels.
 SPEC(10, H) SPEC(11, W) SPEC(12, I) SPEC(13, OH) SPEC(14, OW) SPEC(15, KH) SPEC(16, KW) SPEC(17, STRIDE) SPEC(18, TOP) SPEC(19, LEFT)
-READ(0, x) READ(1, dy) WRITE(2, dw)
+READ_ANY(0, x) READ_ANY(1, dy) WRITE(2, dw)
 
 uint rows, columns;
 

@@ -3,7 +3,7 @@
 // The sum of 2x2 pixels, times a factor. W and C are those of the small image y.
 #include "common.glsl"
 SPEC(1, W) SPEC(2, C)
-READ(0, x) WRITE(1, y)
+READ_ANY(0, x) WRITE_ANY(1, y)
 void main() {
 	EACH(i, push.arg[0]) {
 		uint c = i % C, w = i / C % W, row = i / (C * W);

@@ -5,7 +5,7 @@
 #include "common.glsl"
 #include "rng.glsl"
 SPEC(1, PER)
-READ(1, x) WRITE(2, y)
+READ_ANY(1, x) WRITE_ANY(2, y)
 void main() {
 	const uint blocks = (PER + 3) / 4;
 	EACH(i, push.arg[0]) {

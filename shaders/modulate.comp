@@ -3,7 +3,7 @@
 // y = x (1 + scale) + shift; st[n] is C scales, then C shifts.
 #include "common.glsl"
 SPEC(1, PER) SPEC(2, C)
-READ(0, x) READ(1, st) WRITE(2, y)
+READ_ANY(0, x) READ_ANY(1, st) WRITE_ANY(2, y)
 void main() {
 	EACH(i, push.arg[0]) {
 		uint row = i / PER * 2 * C + i % C;

@@ -4,7 +4,7 @@
 #include "common.glsl"
 #include "reduce.glsl"
 SPEC(1, R) SPEC(2, C)
-READ(0, x) READ(1, dy) WRITE(2, dst)
+READ_ANY(0, x) READ_ANY(1, dy) WRITE(2, dst)
 void main() {
 	uint c = gl_WorkGroupID.x * LANES + LANE, b = gl_WorkGroupID.z;
 	float scales = 0.0, shifts = 0.0;

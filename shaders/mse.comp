@@ -4,7 +4,7 @@
 #include "common.glsl"
 #include "reduce.glsl"
 SPEC(1, SIZE) SPEC(2, PER)
-READ(0, p) READ(1, q) WRITE(2, part)
+READ_ANY(0, p) READ_ANY(1, q) WRITE(2, part)
 void main() {
 	uint chunk = gl_WorkGroupID.x, n = gl_WorkGroupID.y, to = min(SIZE, (chunk + 1) * PER);
 	float sum = 0.0;

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 // dp = 2 (p - q) / elements * dloss; arg 1 is 2 / elements.
 #include "common.glsl"
-READ(0, p) READ(1, q) READ(2, dloss) WRITE(3, dp)
+READ_ANY(0, p) READ_ANY(1, q) READ(2, dloss) WRITE_ANY(3, dp)
 void main() {
 	float k = argf(1) * dloss(0);
 	EACH(i, push.arg[0]) dp(i, k * (p(i) - q(i)));

@@ -4,7 +4,7 @@
 #include "common.glsl"
 #include "reduce.glsl"
 SPEC(1, SIZE) SPEC(2, PER) SPEC(3, KIND) SPEC(4, COUNT)
-READ(0, p) READ(1, q) READ(2, w) WRITE(3, parts)
+READ_ANY(0, p) READ(1, q) READ(2, w) WRITE(3, parts)
 #include "likelihood.glsl"
 void main() {
 	uint chunk = gl_WorkGroupID.x, n = gl_WorkGroupID.y, to = min(SIZE, (chunk + 1) * PER);

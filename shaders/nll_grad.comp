@@ -3,7 +3,7 @@
 // dp = slopes of l, times w over the sum of w, over N, times dloss; a value an invocation. arg: values, N.
 #include "common.glsl"
 SPEC(1, SIZE) SPEC(2, KIND) SPEC(3, COUNT)
-READ(0, p) READ(1, q) READ(2, w) READ(3, dloss) READ(4, sums) WRITE(5, dp)
+READ_ANY(0, p) READ(1, q) READ(2, w) READ(3, dloss) READ(4, sums) WRITE_ANY(5, dp)
 #include "likelihood.glsl"
 void main() {
 	EACH(i, push.arg[0]) {

@@ -3,7 +3,7 @@
 // dx = rstd (d - mean of d - xhat mean of d xhat), d = gamma dz.
 #include "common.glsl"
 SPEC(1, PER) SPEC(2, C) SPEC(3, G) SPEC(4, SILU)
-READ(0, x) READ(1, gamma) READ(2, beta) READ(3, stats) READ(4, dy) READ(5, sums) WRITE(6, dx)
+READ_ANY(0, x) READ(1, gamma) READ(2, beta) READ(3, stats) READ_ANY(4, dy) READ(5, sums) WRITE_ANY(6, dx)
 void main() {
 	EACH(i, push.arg[0]) {
 		uint c = i % C, s = (i / PER * G + c / (C / G)) * 2;

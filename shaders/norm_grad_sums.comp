@@ -5,7 +5,7 @@
 #include "common.glsl"
 #include "reduce.glsl"
 SPEC(1, P) SPEC(2, C) SPEC(3, PER) SPEC(4, G) SPEC(5, SILU)
-READ(0, x) READ(1, gamma) READ(2, beta) READ(3, stats) READ(4, dy) WRITE(5, part)
+READ_ANY(0, x) READ(1, gamma) READ(2, beta) READ(3, stats) READ_ANY(4, dy) WRITE(5, part)
 void main() {
 	uint c = gl_WorkGroupID.x * LANES + LANE, chunk = gl_WorkGroupID.y, n = gl_WorkGroupID.z;
 	uint from = chunk * PER, to = min(P, from + PER);

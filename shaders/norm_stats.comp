@@ -5,7 +5,7 @@
 #include "common.glsl"
 #include "reduce.glsl"
 SPEC(1, P) SPEC(2, C) SPEC(3, PER)
-READ(0, x) WRITE(1, part)
+READ_ANY(0, x) WRITE(1, part)
 void main() {
 	uint c = gl_WorkGroupID.x * LANES + LANE, chunk = gl_WorkGroupID.y, n = gl_WorkGroupID.z;
 	uint from = chunk * PER, to = min(P, from + PER);

@@ -4,7 +4,7 @@
 // y: [N,OH,OW,C]. arg: elements of y.
 #include "common.glsl"
 SPEC(1, H) SPEC(2, W) SPEC(3, C) SPEC(4, OH) SPEC(5, OW) SPEC(6, K) SPEC(7, STRIDE) SPEC(8, PAD) SPEC(9, MAXIMUM)
-READ(0, x) WRITE(1, y)
+READ_ANY(0, x) WRITE_ANY(1, y)
 void main() {
 	EACH(i, push.arg[0]) {
 		uint c = i % C, ow = i / C % OW, oh = i / (C * OW) % OH, n = i / (C * OW * OH);

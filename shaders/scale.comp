@@ -2,5 +2,5 @@
 #extension GL_GOOGLE_include_directive : require
 // y = A x + B, n elements.
 #include "common.glsl"
-READ(0, x) WRITE(1, y)
+READ_ANY(0, x) WRITE_ANY(1, y)
 void main() { EACH(i, push.arg[0]) y(i, argf(1) * x(i) + argf(2)); }

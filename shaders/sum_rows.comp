@@ -4,7 +4,7 @@
 #include "common.glsl"
 #include "reduce.glsl"
 SPEC(1, R) SPEC(2, C) SPEC(3, PER)
-READ(0, x) WRITE(1, y)
+READ_ANY(0, x) WRITE(1, y)
 void main() {
 	uint c = gl_WorkGroupID.x * LANES + LANE, chunk = gl_WorkGroupID.y, b = gl_WorkGroupID.z;
 	uint to = min(R, (chunk + 1) * PER);

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
@@ -76,15 +77,40 @@ func checkOps(ctx context.Context, b backend.Backend, ops []*graph.Op, precision
 		if err := ctx.Err(); err != nil {
 			return []Result{{Op: op.Name, Case: c.Name, Err: err}}
 		}
-		p, err := newProblem(op, c)
+		h := halver(b)
+		pose := func(c graph.Case, precision backend.Precision) (*problem, error) {
+			p, err := newProblem(op, c)
+			if err != nil {
+				return nil, err
+			}
+			p.precision, p.slack = precision, slack(b, "conv2d", precision)
+			p.tol += slack(b, op.Name, precision)
+			if h != nil && precision == backend.FP16 {
+				p.halfTol(h)
+			}
+			return p, nil
+		}
+		p, err := pose(c, precision)
 		if err != nil {
 			return []Result{{Op: op.Name, Case: c.Name, Err: err}}
 		}
-		p.precision, p.slack = precision, slack(b, "conv2d", precision)
-		p.tol += slack(b, op.Name, precision)
 		var results []Result
 		for _, v := range variants {
+			if v.half {
+				if precision != backend.FP16 || h == nil || !takesHalfs(h, op.Name, c) {
+					continue
+				}
+				if p, err = pose(halved(h, op, c), precision); err != nil {
+					return append(results, Result{Op: op.Name, Case: c.Name, Variant: v.name, Err: err})
+				}
+			}
+			if !v.half && precision == backend.FP16 && h != nil && slack(b, op.Name, precision) == 0 {
+				continue // without halfs there is nothing that fp32 does not show
+			}
 			r := Result{Op: op.Name, Case: c.Name, Variant: v.name, Tol: p.tol}
+			if v.arena && p.rounded != nil {
+				r.Tol += slices.Max(p.rounded)
+			}
 			r.Diff, r.Err = guarded(func() (float64, error) { return v.check(ctx, b, p) })
 			r.Unsupported = errors.Is(r.Err, backend.ErrUnsupported)
 			results = append(results, r)

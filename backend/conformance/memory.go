@@ -60,12 +60,18 @@ func (m *model) check(ctx context.Context, b backend.Backend) []Result {
 	return results
 }
 
-// slack is that of the model's convolutions, whose roundings add up over its layers.
-func (m *model) slack(b backend.Backend) float64 { return 4 * slack(b, "conv2d", m.precision) }
+// slack is that of the model's convolutions, or of values in halfs, whose roundings add up over its layers.
+func (m *model) slack(b backend.Backend) float64 {
+	s := 4 * slack(b, "conv2d", m.precision)
+	if m.precision == backend.FP16 && halver(b) != nil {
+		s = max(s, 16*halfRounding)
+	}
+	return s
+}
 
 // train runs the model from its start, calling Run with each of times, and returns the content of all state.
 func (m *model) train(ctx context.Context, b backend.Backend, reuse bool, times ...int) (map[string][]byte, error) {
-	d, err := compile(b, m.g, m.precision, reuse, nil)
+	d, err := compile(b, m.g, m.precision, reuse, false, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -11,12 +11,13 @@ import (
 
 // A problem is one case with its numbers: what goes in, and what the reference says comes out.
 type problem struct {
-	op    *graph.Op
-	attrs any
-	in    []*graph.Tensor // nil where an optional input is left out
-	want  []*graph.Tensor
-	tol   float64
-	slack float64 // of the convolution that looks at images
+	op      *graph.Op
+	attrs   any
+	in      []*graph.Tensor // nil where an optional input is left out
+	want    []*graph.Tensor
+	tol     float64
+	rounded []float64 // what is added to tol for each output that is halfs; nil for none
+	slack   float64   // of the convolution that looks at images
 
 	precision backend.Precision
 }

@@ -72,9 +72,13 @@ type device struct {
 }
 
 // compile plans g and gives it buffers of the sizes named, and an arena.
-func compile(b backend.Backend, g *graph.Graph, precision backend.Precision, reuse bool, sizes map[string]int) (*device, error) {
-	planner, _ := b.(backend.Planner)
-	p, _, err := plan.Compile(g, plan.Options{Name: "conformance", Planner: planner, Reuse: reuse, Precision: precision})
+func compile(b backend.Backend, g *graph.Graph, precision backend.Precision, reuse, eager bool, sizes map[string]int) (*device, error) {
+	o := plan.Options{Name: "conformance", Reuse: reuse, Precision: precision}
+	o.Planner, _ = b.(backend.Planner)
+	if eager {
+		o.Planner = eagerly(b)
+	}
+	p, _, err := plan.Compile(g, o)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +151,7 @@ var replays = []struct {
 // run replays a setup and compares its probes; diff is the worst of the op's own outputs.
 func (s *setup) run(ctx context.Context, b backend.Backend) (diff float64, err error) {
 	mems := map[string]*memory{inBuffer: s.in, outBuffer: s.out}
-	d, err := compile(b, s.g, s.p.precision, s.v.reuse, map[string]int{inBuffer: len(s.in.image), outBuffer: len(s.out.image)})
+	d, err := compile(b, s.g, s.p.precision, s.v.reuse, s.v.half, map[string]int{inBuffer: len(s.in.image), outBuffer: len(s.out.image)})
 	if err != nil {
 		return 0, err
 	}
@@ -224,7 +228,7 @@ func (s *setup) compare(now map[string][]byte) (diff float64, err error) {
 			name = inBuffer
 		}
 		d, e := compare(decode(p.want.Type, now[name][p.at:]), p.want, p.tol, p.scale)
-		if p.tol == s.p.tol {
+		if p.own {
 			diff = max(diff, d)
 		}
 		if e != nil && err == nil {

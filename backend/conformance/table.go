@@ -26,10 +26,14 @@ func Print(w io.Writer, results []Result) error {
 		return r.Diff / r.Tol
 	}
 	for _, r := range results {
-		l := byOp[r.Op]
+		name := r.Op
+		if r.Variant == halfVariant { // a line of its own, for it has other tolerances
+			name += ", halfs"
+		}
+		l := byOp[name]
 		if l == nil {
-			l = &line{op: r.Op, cases: map[string]bool{}, worst: r}
-			byOp[r.Op], lines = l, append(lines, l)
+			l = &line{op: name, cases: map[string]bool{}, worst: r}
+			byOp[name], lines = l, append(lines, l)
 		}
 		if r.Case != "" {
 			l.cases[r.Case] = true

@@ -13,6 +13,7 @@ type variant struct {
 	name  string
 	reuse bool // values of the arena share memory
 	arena bool // float inputs and outputs pass through the arena, images with the halo that a convolution wants; else all are state
+	half  bool // float inputs and outputs that the backend can hold as halfs are halfs
 	skew  int  // bytes that state is moved from a 64-byte boundary, as a flat buffer of parameters does
 }
 
@@ -21,7 +22,14 @@ var variants = []variant{
 	{name: "state, packed", reuse: true, skew: 4},
 	{name: "arena", arena: true},
 	{name: "arena, shared", reuse: true, arena: true, skew: 4},
+	{name: halfVariant, reuse: true, arena: true, half: true},
 }
+
+// halfVariant is the name of the variant in halfs, for backends that have them.
+const halfVariant = "arena, halfs"
+
+// Halfs keep 11 bits, and below 2^-14 multiples of 2^-24.
+const halfRounding, leastHalf = 1. / 2048, 1. / (1 << 25)
 
 // A probe is a place in memory that is compared after a run.
 type probe struct {
@@ -29,6 +37,7 @@ type probe struct {
 	mem        *memory
 	at         int
 	want       *graph.Tensor
+	own        bool // an output of the op, as it is
 	tol, scale float64
 }
 
@@ -39,7 +48,8 @@ type setup struct {
 	g       *graph.Graph
 	in, out *memory
 	probes  []probe
-	replace bool // the op updates its inputs in place
+	more    float64 // tolerance, for the output at hand
+	replace bool    // the op updates its inputs in place
 }
 
 // The buffers of a setup.
@@ -74,6 +84,9 @@ func (v variant) build(p *problem) (*setup, error) {
 		out := g.Apply(p.op, p.attrs, in...)
 		for i, y := range out {
 			what, w := fmt.Sprintf("output %d", i), p.want[i]
+			if s.more = 0; v.arena && p.rounded != nil {
+				s.more = p.rounded[i]
+			}
 			if j, ok := p.op.InPlace[i]; ok {
 				s.replace = true
 				s.in.release(at[j], w.Bytes())
@@ -84,6 +97,7 @@ func (v variant) build(p *problem) (*setup, error) {
 				s.keep(what, y, w, p.tol)
 			}
 		}
+		s.more = 0
 		for _, f := range later {
 			f()
 		}
@@ -99,7 +113,7 @@ func (s *setup) keep(what string, y *graph.Value, want *graph.Tensor, tol float6
 }
 
 func (s *setup) probe(what string, m *memory, at int, want *graph.Tensor, tol float64) {
-	s.probes = append(s.probes, probe{what, m, at, want, tol, scale(want)})
+	s.probes = append(s.probes, probe{what, m, at, want, tol == s.p.tol, tol + s.more, scale(want)})
 }
 
 // copyOut compares a value that stays in the arena: through a copy, and, for an image, through a convolution, which gives it

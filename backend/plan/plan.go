@@ -58,6 +58,9 @@ func Compile(g *graph.Graph, o Options) (*backend.Program, Stats, error) {
 	c.p = &backend.Program{Name: o.Name, Buffers: []backend.Slot{{Name: Arena}}}
 	c.live(g)
 	c.fuse()
+	if err := c.halve(); err != nil {
+		return nil, Stats{}, err
+	}
 	if err := c.layout(); err != nil {
 		return nil, Stats{}, err
 	}
@@ -73,6 +76,7 @@ type compiler struct {
 	p      *backend.Program
 	nodes  []*graph.Node
 	fused  map[*graph.Node]fused
+	halves map[*graph.Value]bool // values of the arena that are held as halfs
 	values map[*graph.Value]*value
 	order  []*value // by first use
 	slots  map[string]int
@@ -124,7 +128,7 @@ func (c *compiler) layout() error {
 				return fmt.Errorf("plan: %s at %q reads %s before it is made", n.Op.Name, n.Label, v.Name)
 			}
 			a.last = i
-			if p := c.o.Planner; p != nil && len(v.Shape) == 4 && v.DType == backend.F32 {
+			if p := c.o.Planner; p != nil && len(v.Shape) == 4 && a.view.DType == backend.F32 {
 				if j < own {
 					a.view.Halo = max(a.view.Halo, p.Halo(n.Op.Name, n.Attrs, j, shapes(n.In[:own])))
 					a.dense = a.dense || p.Dense(n.Op.Name)
@@ -135,6 +139,9 @@ func (c *compiler) layout() error {
 		for _, v := range n.Out {
 			if v.Store == nil {
 				a := &value{op: n.Op.Name, first: i, last: i, view: backend.View{DType: v.DType, Shape: v.Shape}}
+				if c.halves[v] {
+					a.view.DType = backend.F16
+				}
 				c.values[v] = a
 				c.order = append(c.order, a)
 			}
@@ -157,6 +164,14 @@ func (c *compiler) layout() error {
 		c.stats.Values += a.bytes
 	}
 	return nil
+}
+
+// bytes is the size of a value as the plan holds it, without a halo.
+func (c *compiler) bytes(v *graph.Value) int64 {
+	if c.halves[v] {
+		return int64(v.Shape.Elems() * backend.F16.Size())
+	}
+	return int64(v.Bytes())
 }
 
 // checkState looks at where a node's state lies: not in the arena, and at a multiple of its element's size.
@@ -258,12 +273,12 @@ func (c *compiler) steps() {
 		for _, v := range n.In {
 			s.In = append(s.In, c.view(v))
 			if v != nil {
-				s.Bytes += int64(v.Bytes())
+				s.Bytes += c.bytes(v)
 			}
 		}
 		for _, v := range n.Out {
 			s.Out = append(s.Out, c.view(v))
-			s.Bytes += int64(v.Bytes())
+			s.Bytes += c.bytes(v)
 		}
 		if n.Op.FLOPs != nil {
 			s.FLOPs = n.Op.FLOPs(n.Attrs, types(n.In[:len(n.In)-len(x.after)]), types(n.Out)) + x.flops

@@ -24,6 +24,7 @@ type Backend struct {
 	cache   pipelineCache
 	memory  memory
 	staging staging
+	halfPath
 	live    map[*executable]bool
 	buffers map[*buffer]bool
 	mu      sync.Mutex   // the queue, one program at a time

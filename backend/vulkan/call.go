@@ -139,6 +139,10 @@ func (c *call) run(l launch) {
 	for _, s := range l.spec {
 		constants = append(constants, uint32(s))
 	}
+	if mask := halfMask(l.bufs); mask != 0 { // the shader's variant that takes halfs, and which of its buffers have them
+		l.shader += ".half"
+		constants = append(append(constants, make([]uint32, halvesConstant-len(constants))...), mask)
+	}
 	k, err := c.kernel(l.shader, len(l.bufs), constants, l.subgroup)
 	if err != nil {
 		c.fail(err)

@@ -102,20 +102,12 @@ func (b *Backend) openMatrices(o Options) error {
 // useMatrices puts cooperative matrices to use if convolutions with them, as compute does one, pass the self-test.
 func (b *Backend) useMatrices(m *matrixShape, compute convolve) error {
 	b.matrix = m
-	wrong, err := selfTest(compute)
+	wrong, err := selfTest(backend.F32, compute)
 	if wrong != "" {
 		b.matrix = nil
 		b.note("cooperative matrices are left out, they compute wrong on this driver: " + wrong)
 	}
 	return err
-}
-
-// precisions are those that programs may have.
-func (b *Backend) precisions() []backend.Precision {
-	if b.matrix != nil {
-		return []backend.Precision{backend.FP32, backend.FP16}
-	}
-	return []backend.Precision{backend.FP32}
 }
 
 // matrixFor is the shape of the cooperative matrices that a convolution uses, nil for none.

@@ -56,13 +56,13 @@ func showMatrices(t *testing.T, b *Backend, results []conformance.Result) {
 // convolutions is wrong, or none of them is a number.
 func TestSelfTest(t *testing.T) {
 	b := device(t, Options{NoMatrices: true})
-	if wrong, err := selfTest(b.once); wrong != "" || err != nil {
+	if wrong, err := selfTest(backend.F32, b.once); wrong != "" || err != nil {
 		t.Errorf("the fp32 tile: %s %v", wrong, err)
 	}
 	for op, spoil := range map[string]float32{"conv2d": 0.125, "conv2d_data": -1, "conv2d_weight": float32(math.NaN())} {
 		b.notes = nil
-		err := b.useMatrices(nil, func(o string, a backend.Conv, in [2][]float32, shapes [2]backend.Shape, out backend.Shape) ([]float32, error) {
-			v, err := b.once(o, a, in, shapes, out)
+		err := b.useMatrices(nil, func(o string, a backend.Conv, types [3]backend.DType, in [2][]float32, shapes [2]backend.Shape, out backend.Shape) ([]float32, error) {
+			v, err := b.once(o, a, types, in, shapes, out)
 			if o == op && err == nil {
 				v[len(v)-1] += spoil
 			}

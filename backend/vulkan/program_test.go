@@ -25,12 +25,18 @@ import (
 // A net is a program of a few layers on one backend, with what the tests look at.
 type net struct {
 	t    *testing.T
+	prog *backend.Program
 	exec backend.Executable
 	bufs map[string]backend.Buffer
 }
 
 // newNet compiles a small training step: noise, a convolution, a group norm, the loss, gradients, AdamW, the counter.
 func newNet(t *testing.T, b backend.Backend) *net {
+	t.Helper()
+	return newNetIn(t, b, backend.FP32)
+}
+
+func newNetIn(t *testing.T, b backend.Backend, precision backend.Precision) *net {
 	t.Helper()
 	const n, size, c = 2, 4, 8
 	g, err := graph.Build(func(g *graph.Graph) {
@@ -63,11 +69,11 @@ func newNet(t *testing.T, b backend.Backend) *net {
 		t.Fatal(err)
 	}
 	planner, _ := b.(backend.Planner)
-	p, _, err := plan.Compile(g, plan.Options{Name: "net", Planner: planner, Reuse: true})
+	p, _, err := plan.Compile(g, plan.Options{Name: "net", Planner: planner, Reuse: true, Precision: precision})
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &net{t: t, bufs: map[string]backend.Buffer{}}
+	x := &net{t: t, prog: p, bufs: map[string]backend.Buffer{}}
 	for _, s := range p.Buffers {
 		f, err := b.NewBuffer(s.Bytes)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
@@ -87,6 +88,9 @@ func sumOf(v []float32) string {
 // jobOf names a model and what is asked of it: parts of the same job fit together.
 func jobOf(t *model.Trained, r model.Request) (string, error) {
 	h := sha256.New()
+	if t.Precision != "" && t.Precision != backend.FP32 {
+		fmt.Fprintln(h, t.Precision)
+	}
 	err := json.NewEncoder(h).Encode([]any{
 		sumOf(t.Weights), t.UNet, t.Schedule.Betas, r.Sampler, r.Options, r.N, r.Seed, r.First, r.Labels, r.Guidance, r.NullLabel, r.Toward, r.From, r.Inpaint,
 	})

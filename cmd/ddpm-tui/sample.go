@@ -33,6 +33,7 @@ type sampleFlags struct {
 	raw, headless, json bool
 	exact               *bool
 	output, gif, shard  string
+	precision           string
 	ranks               ranks
 }
 
@@ -65,6 +66,7 @@ makes all of them in turn, or those of --class; --guidance makes them more of th
 	fl.BoolVar(&f.headless, "headless", false, "no screen: plain progress lines")
 	fl.BoolVar(&f.json, "json", false, "no screen: one JSON object a line")
 	f.on.flags(fl)
+	precisionFlag(fl, &f.precision)
 	f.exact = exactFlag(c)
 	c.RunE = func(c *cobra.Command, a []string) error {
 		return f.ranks.together(c, func() error { return f.sample(c, a[0]) })
@@ -96,10 +98,15 @@ func (f *sampleFlags) sample(c *cobra.Command, path string) error {
 	if err := opt.CheckImages(); err != nil {
 		return usageError{err}
 	}
+	precision, err := parsePrecision(f.precision)
+	if err != nil {
+		return usageError{err}
+	}
 	t, err := loadModel(c, path, f.raw)
 	if err != nil {
 		return err
 	}
+	t.Precision = precision
 	req, err := f.request(c.Context(), t)
 	if err != nil {
 		return err

@@ -22,6 +22,8 @@ type Trained struct {
 	Path       string          // of the checkpoint
 	Classes    []string        // names of the classes, nil without
 	Scheduler  *ddpm.Scheduler // what a folder of diffusers says of sampling, nil for a run
+
+	Precision backend.Precision // in which Forward computes; "" is fp32
 }
 
 // Load reads a model from a run folder (its latest whole checkpoint) or a checkpoint folder: the EMA of its weights, or the
@@ -102,6 +104,7 @@ func Flatten(p *nn.Params, path string, ts []safetensors.Tensor) ([]float32, err
 // Forward puts the model on a backend for batches of at most batch images.
 func (t *Trained) Forward(b backend.Backend, batch int) (*Forward, *Memory, error) {
 	m := NewMemory(b)
+	m.Precision = t.Precision
 	f, err := PlanForward(m, t.Params, t.UNet, batch, t.Schedule.T(), nn.ParamsBuffer, true)
 	if err != nil {
 		return nil, nil, err

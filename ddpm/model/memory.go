@@ -2,6 +2,7 @@
 package model
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"unsafe"
@@ -162,9 +163,20 @@ func (m *Memory) Map(name string) []float32 {
 	return nil
 }
 
-// ReadView copies what lies in the i-th buffer of a compiled program at a byte offset into v.
-func (m *Memory) ReadView(p *backend.Program, i, offset int, v []float32) error {
-	return p.Buffers[i].Buffer.Read(offset, bytesOf(v))
+// ReadView reads floats, or halfs, from a byte offset on in the buffer of a view of a compiled program.
+func (m *Memory) ReadView(p *backend.Program, v backend.View, offset, bytes int) ([]float32, error) {
+	f := make([]float32, bytes/v.DType.Size())
+	if v.DType != backend.F16 {
+		return f, p.Buffers[v.Buffer].Buffer.Read(offset, bytesOf(f))
+	}
+	raw := make([]byte, bytes)
+	if err := p.Buffers[v.Buffer].Buffer.Read(offset, raw); err != nil {
+		return nil, err
+	}
+	for i := range f {
+		f[i] = backend.FromHalf(binary.LittleEndian.Uint16(raw[2*i:]))
+	}
+	return f, nil
 }
 
 // Close frees the buffers and what was compiled on them.

@@ -101,7 +101,7 @@ func (s *Step) FirstBad() (*BadValue, error) {
 	var first *BadValue
 	look := func(step *backend.Step) error {
 		for _, v := range step.Out {
-			if v.Absent() || v.DType != backend.F32 {
+			if v.Absent() || v.DType != backend.F32 && v.DType != backend.F16 {
 				continue
 			}
 			b, err := s.bad(v)
@@ -133,8 +133,8 @@ func (s *Step) FirstBad() (*BadValue, error) {
 // bad counts the values of a view that are not finite; nil if there are none. Its halo, all zeros, is looked at too.
 func (s *Step) bad(v backend.View) (*BadValue, error) {
 	start, bytes := v.Span()
-	p := make([]float32, bytes/4)
-	if err := s.Memory.ReadView(s.program, v.Buffer, start, p); err != nil {
+	p, err := s.Memory.ReadView(s.program, v, start, bytes)
+	if err != nil {
 		return nil, err
 	}
 	b := &BadValue{Of: v.Shape.Elems()}

@@ -3,6 +3,8 @@ package safetensors
 import (
 	"encoding/binary"
 	"math"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
 )
 
 // Float32s returns the elements as float32: exact for F32, F16 and BF16,
@@ -36,7 +38,7 @@ func (t *Tensor) Float64s() ([]float64, error) {
 	case "F32":
 		at = func(i int) float64 { return float64(math.Float32frombits(le.Uint32(t.Data[4*i:]))) }
 	case "F16":
-		at = func(i int) float64 { return float64(halfToFloat(le.Uint16(t.Data[2*i:]))) }
+		at = func(i int) float64 { return float64(backend.FromHalf(le.Uint16(t.Data[2*i:]))) }
 	case "BF16":
 		at = func(i int) float64 { return float64(math.Float32frombits(uint32(le.Uint16(t.Data[2*i:])) << 16)) }
 	default:
@@ -80,19 +82,6 @@ func (t *Tensor) Int64s() ([]int64, error) {
 		}
 	}
 	return out, nil
-}
-
-// halfToFloat widens an IEEE binary16, exactly.
-func halfToFloat(h uint16) float32 {
-	sign := uint32(h&0x8000) << 16
-	exp, frac := uint32(h>>10&0x1f), uint32(h&0x3ff)
-	switch exp {
-	case 0: // zero and subnormals: frac * 2^-24
-		return math.Float32frombits(sign | math.Float32bits(float32(frac)*0x1p-24))
-	case 0x1f: // infinity and NaN
-		return math.Float32frombits(sign | 0x7f800000 | frac<<13)
-	}
-	return math.Float32frombits(sign | (exp+127-15)<<23 | frac<<13)
 }
 
 // Float32 makes an F32 tensor; the values are copied.

@@ -19,6 +19,12 @@ import (
 // Manifest is the file that says from what each .spv was made: name, hash of the source with its includes and flags, compiler.
 const Manifest = "manifest.txt"
 
+// HalfSuffix ends the name of a shader's variant whose activations may be halfs.
+const HalfSuffix = ".half"
+
+// bindings finds one that may hold halfs.
+var bindings = regexp.MustCompile(`(?m)^[^#/]*\b(READ|WRITE)_ANY\(`)
+
 // A Target is one SPIR-V file.
 type Target struct {
 	Name   string   // of the .spv
@@ -41,6 +47,13 @@ func Targets(dir string) ([]Target, error) {
 	for _, f := range files {
 		name := strings.TrimSuffix(filepath.Base(f), ".comp")
 		list = append(list, Target{Name: name, Source: name + ".comp"})
+		text, err := Expand(dir, name+".comp")
+		if err != nil {
+			return nil, err
+		}
+		if bindings.MatchString(text) {
+			list = append(list, Target{Name: name + HalfSuffix, Source: name + ".comp", Flags: []string{"-DHALF"}})
+		}
 	}
 	if len(list) == 0 {
 		return nil, fmt.Errorf("no shader in %s", dir)
