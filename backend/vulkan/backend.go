@@ -25,12 +25,13 @@ type Backend struct {
 	memory  memory
 	staging staging
 	halfPath
-	live    map[*executable]bool
-	buffers map[*buffer]bool
-	mu      sync.Mutex   // the queue, one program at a time
-	lost    error        // what it was lost with; nothing works from then on
-	matrix  *matrixShape // of the cooperative matrices in use, nil for none
-	notes   []string     // what a person should know
+	live       map[*executable]bool
+	buffers    map[*buffer]bool
+	mu         sync.Mutex   // the queue, one program at a time
+	lost       error        // what it was lost with; nothing works from then on
+	matrix     *matrixShape // of the cooperative matrices in use, nil for none
+	notes      []string     // what a person should know
+	onlyTiling int          // of cooperative matrices, from 1, for tests; 0 for the rule
 }
 
 // Open opens the device that o asks for.

@@ -125,10 +125,17 @@ func (b *Backend) note(text string) { b.notes = append(b.notes, text) }
 func (b *Backend) Notes() []string { return b.notes }
 
 // matrixTilings are the tilings for cooperative matrices, the largest first: 8 x 8 matrices to a workgroup and 4 x 2 to a subgroup, and
-// less.
+// less. A driver in software gets only the least: its compiler takes minutes for the others.
 func (b *Backend) matrixTilings(m *matrixShape) (list []tiling) {
 	M, N, K, n := m.M, m.N, m.K, b.Limits.Subgroup
-	for _, t := range []tiling{{8 * M, 8 * N, 2 * K, 4 * M, 2 * N, n}, {4 * M, 4 * N, 2 * K, 2 * M, 2 * N, n}, {2 * M, 2 * N, 2 * K, 2 * M, 2 * N, n}} {
+	all := []tiling{{8 * M, 8 * N, 2 * K, 4 * M, 2 * N, n}, {4 * M, 4 * N, 2 * K, 2 * M, 2 * N, n}, {2 * M, 2 * N, 2 * K, 2 * M, 2 * N, n}}
+	switch {
+	case b.onlyTiling > 0:
+		return all[b.onlyTiling-1 : b.onlyTiling]
+	case b.Kind == "cpu":
+		return all[len(all)-1:]
+	}
+	for _, t := range all {
 		halfs := max(t.BM*(t.BK+8), t.BK*(t.BM+8)) + max(t.BN*(t.BK+8), t.BK*(t.BN+8)) // with the gaps between lines, whichever way they run
 		if 2*halfs+4*t.local()/n*M*N <= b.Limits.Shared {
 			list = append(list, t)

@@ -52,6 +52,24 @@ func showMatrices(t *testing.T, b *Backend, results []conformance.Result) {
 	t.Logf("%s, %dx%dx%d, validated: %v\n%s", b.Name, b.matrix.M, b.matrix.N, b.matrix.K, Validating(), table.String())
 }
 
+// TestMatrixTilings does the self-test's problem with each tiling. A driver in software takes many minutes to compile the larger ones, so
+// DDPM_MATRIX_TILINGS=1 asks for it there.
+func TestMatrixTilings(t *testing.T) {
+	b := matrixDevice(t)
+	if b.Kind == "cpu" && os.Getenv("DDPM_MATRIX_TILINGS") == "" {
+		t.Skip("DDPM_MATRIX_TILINGS is not set")
+	}
+	for b.onlyTiling = 1; b.onlyTiling <= 3; b.onlyTiling++ {
+		for _, images := range []backend.DType{backend.F32, backend.F16} {
+			wrong, err := selfTest(images, b.once)
+			if wrong != "" || err != nil {
+				t.Errorf("tiling %d, images in %v: %s %v", b.onlyTiling, images, wrong, err)
+			}
+			t.Logf("tiling %d of %d invocations, images in %v, is right: %v", b.onlyTiling, b.matrixTilings(b.matrix)[0].local(), images, wrong == "" && err == nil)
+		}
+	}
+}
+
 // TestSelfTest passes what computes right, here the fp32 tile, and leaves cooperative matrices out where one number of one of the
 // convolutions is wrong, or none of them is a number.
 func TestSelfTest(t *testing.T) {

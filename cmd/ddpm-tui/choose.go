@@ -11,6 +11,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/backend/cpu"
 	"github.com/ddpm-tui/ddpm-tui/backend/vulkan"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
 )
@@ -128,7 +129,11 @@ func choose(ctx context.Context, list []*candidate, cfg *train.Config, say func(
 // fourth as much each, which may be more than what there is already, and then it is not waited for.
 func (c *candidate) time(ctx context.Context, cfg *train.Config, best *candidate) {
 	fail := func(err error) bool {
-		if err != nil {
+		var precision *model.PrecisionError
+		switch {
+		case errors.As(err, &precision):
+			c.out = fmt.Sprintf("has no %s", precision.Want)
+		case err != nil:
 			c.out, _, _ = strings.Cut(err.Error(), "\n")
 		}
 		return err != nil
