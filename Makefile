@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/ddpm-tui
 VERSION_STATICCHECK := v0.8.2
 
-.PHONY: run build test cgocheck bench-gpu mpi test-mpi race torture nasty lint cross generate bench figures screenshots
+.PHONY: run build test cgocheck bench-gpu mpi test-mpi bench-mpi race torture nasty lint cross generate bench figures screenshots
 
 run: build            ## train on the embedded avatars and watch
 	./$(BIN) train
@@ -20,6 +20,9 @@ mpi:                  ## bin/ddpm-tui-mpi, which trains and samples on several m
 test-mpi:             ## the tests of several processes, on 1 to 3 ranks here (needs libopenmpi-dev and openmpi-bin)
 	CC=mpicc $(GO) vet -tags mpi ./ddpm/dist ./cmd/ddpm-tui
 	CC=mpicc OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 $(GO) test -tags mpi -run '^TestMPI' -count 1 -timeout 5m ./ddpm/dist ./cmd/ddpm-tui
+
+bench-mpi: mpi        ## what two ranks gain over one here, what they wait, a trace, the network's speed: for docs/distributed.md (2 minutes, idle machine)
+	sh docs/ranks.sh ./$(BIN)-mpi
 
 race:                 ## the concurrent packages under the race detector
 	$(GO) test -race -short ./backend/cpu ./ddpm/run/... ./ddpm/train ./ddpm/data ./tui/... ./cmd/...

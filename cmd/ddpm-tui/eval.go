@@ -57,8 +57,8 @@ Each says how many images it rests on and its standard error. All work is kept i
 the same command goes on where it was. Results are printed and become events of the run.
 
 Held-out images are those that --holdout of train kept back, or with --data others of yours. A run without them is evaluated on
-its training images, and says so. --features wants Inception-v3's weights as safetensors, under the names of torchvision or
-pytorch-fid.`,
+its training images, and says so. --features wants Inception-v3's weights as safetensors, under the names that torchvision and
+pytorch-fid have. Only pytorch-fid's, of 1008 classes, make the FID; with torchvision's, of 1000, the distance is called frechet still.`,
 		Example: `  ddpm-tui eval runs/avatars32
   ddpm-tui eval runs/avatars32 --metrics swd,frechet -n 1024 --sampler dpmpp2m-sde --sampling-steps 20
   ddpm-tui eval runs/avatars32 --metrics loss,bits --data other-avatars.zip

@@ -5,7 +5,7 @@ import "context"
 // Features turn pictures into numbers that are compared.
 type Features struct {
 	Name     string // for people
-	Standard bool   // Inception-v3: a Fréchet distance on them is the FID
+	Standard bool   // Inception-v3 with the FID's weights: a Fréchet distance on them is the FID
 	D        int
 	Key      string // names the features in kept work
 	Batch    int

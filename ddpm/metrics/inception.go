@@ -64,8 +64,11 @@ func inceptionFeatures(b backend.Backend, file *safetensors.File, size, batch in
 	h := sha256.New()
 	_ = binary.Write(h, binary.LittleEndian, flat) // a hash takes all
 	f := &Features{
-		Name: "Inception-v3's features", Standard: true, D: nn.InceptionFeatures, Batch: batch, Close: mem.Close,
+		Name: "Inception-v3's features", Standard: fidWeights(file), D: nn.InceptionFeatures, Batch: batch, Close: mem.Close,
 		Key: fmt.Sprintf("inception %s %s", hex.EncodeToString(h.Sum(nil)[:8]), b.Info().ISA),
+	}
+	if !f.Standard {
+		f.Name = "the features of an Inception-v3 that is not the FID's (whose fc.weight has 1008 rows)"
 	}
 	f.Run = func(ctx context.Context, images Images, from, to int, out []float64) error {
 		x := make([]float32, (to-from)*size*size*3)
@@ -86,6 +89,13 @@ func inceptionFeatures(b backend.Backend, file *safetensors.File, size, batch in
 		return nil
 	}
 	return f, nil
+}
+
+// fidWeights reports whether a file has the weights that the FID is defined with, those of 2015, which pytorch-fid has: they tell 1008
+// classes apart. torchvision's, under the same names, tell 1000, and give other distances.
+func fidWeights(file *safetensors.File) bool {
+	fc, err := file.Tensor("fc.weight")
+	return err == nil && len(fc.Shape) > 0 && fc.Shape[0] == 1008
 }
 
 // enlarge resizes a picture bilinearly to [size,size,3] in [-1,1]; pixel centres keep their places (align_corners false), and nothing

@@ -176,7 +176,13 @@ func TestInceptionIsItsDefinition(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	f, err := inceptionFeatures(b, decode(append(n.tensors, safetensors.Float32("fc.weight", []int{1}, []float32{1}))), size, 1)
+	classes := func(n int) safetensors.Tensor {
+		return safetensors.Float32("fc.weight", []int{n, 1}, make([]float32, n))
+	}
+	if fidWeights(decode([]safetensors.Tensor{classes(1000)})) { // torchvision's
+		t.Error("weights for 1000 classes are taken for the FID's")
+	}
+	f, err := inceptionFeatures(b, decode(append(n.tensors, classes(1008))), size, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
