@@ -1,7 +1,7 @@
 #!/bin/sh
 # screenshots.sh BINARY [RUN]: takes the pictures of the README and of docs/terminal.md in a real xterm with sixel, on a display of its
-# own: the training screen at three sizes in sixel, half blocks and without colour, and the sampling screen. RUN is a run folder to go
-# on from (left out: a new one). SECONDS_TRAIN is how long it trains first. Needs (Debian): xterm xvfb imagemagick xdotool
+# own: the training screen at three sizes in sixel, half blocks and without colour, every other tab, home, a new run, and the sampling
+# screen. RUN is a run folder to go on from (left out: a new one). SECONDS_TRAIN is how long it trains first. Needs (Debian): xterm xvfb imagemagick xdotool
 # fonts-dejavu-core.
 set -eu
 bin=$(readlink -f "$1")
@@ -15,7 +15,7 @@ mkdir -p "$out"
 Xvfb -displayfd 3 -screen 0 2200x1400x24 -nolisten tcp 3>"$work/display" 2>/dev/null &
 server=$!
 finish() {
-	"$bin" stop "$work/avatars32" >/dev/null 2>&1 || true
+	"$bin" stop "$work/runs/avatars32" >/dev/null 2>&1 || true
 	kill $server 2>/dev/null || true
 	rm -rf "$work"
 }
@@ -25,9 +25,12 @@ DISPLAY=:$(cat "$work/display")
 export DISPLAY COLORTERM=truecolor
 
 # One trainer for all pictures of the training screen, which only watch it.
+run=${run:+$(readlink -f "$run")}
 cd "$work"
-[ -z "$run" ] || cp -r "$run" avatars32
-"$bin" train --run avatars32 --steps 1000000 --headless >trainer.out 2>&1 &
+mkdir runs
+"$bin" train --preset tiny --run runs/tiny --steps 100 --headless >tiny.out 2>&1
+[ -z "$run" ] || cp -r "$run" runs/avatars32
+"$bin" train --run runs/avatars32 --steps 1000000 --headless >trainer.out 2>&1 &
 sleep "${SECONDS_TRAIN:-300}"
 
 # shoot NAME COLUMNSxROWS SECONDS KEYS COMMAND...: runs a command, waits, presses keys, takes the picture, closes.
@@ -42,8 +45,10 @@ shoot() {
 	window=$(xdotool search --onlyvisible --class XTerm | head -1) # the display has no other
 	[ -n "$window" ] || { echo "$name: the terminal did not open" >&2; exit 1; }
 	for k in $keys; do
-		xdotool key --window "$window" "$k"
-		sleep 1
+		case $k in
+		wait*) sleep "${k#wait}" ;;
+		*) xdotool key --window "$window" "$k" && sleep 1 ;;
+		esac
 	done
 	import -window "$window" -colors 256 "PNG8:$out/$name.png"
 	kill $term 2>/dev/null || true
@@ -53,9 +58,18 @@ shoot() {
 
 wait=${SECONDS_SHOT:-5}
 for size in 80x24 120x40 200x60; do
-	shoot "training-$size" $size "$wait" "" "$bin" attach avatars32 --watch
-	shoot "training-$size-blocks" $size "$wait" "" "$bin" attach avatars32 --watch --images blocks
-	shoot "training-$size-no-color" $size "$wait" "" env NO_COLOR=1 "$bin" attach avatars32 --watch
+	shoot "training-$size" $size "$wait" "" "$bin" attach runs/avatars32 --watch
+	shoot "training-$size-blocks" $size "$wait" "" "$bin" attach runs/avatars32 --watch --images blocks
+	shoot "training-$size-no-color" $size "$wait" "" env NO_COLOR=1 "$bin" attach runs/avatars32 --watch
 done
-"$bin" stop avatars32 >/dev/null
-shoot sampling-120x40 120x40 $((wait + 3)) "" "$bin" sample avatars32 -n 16 --sampler ddpm --sampling-steps 250 -o grid.png
+n=4
+for tab in system runs logs config; do
+	shoot "$tab-120x40" 120x40 "$wait" $n "$bin" attach runs/avatars32 --watch
+	n=$((n + 1))
+done
+shoot sampler-120x40 120x40 "$wait" "3 Return wait${SECONDS_SAMPLE:-20}" "$bin" attach runs/avatars32
+shoot samples-120x40 120x40 "$wait" "2 b wait$((2 * ${SECONDS_SAMPLE:-20}))" "$bin" attach runs/avatars32 # with the raw weights too
+"$bin" stop runs/avatars32 >/dev/null
+shoot home-80x24 80x24 "$wait" "" "$bin"
+shoot new-run-120x40 120x40 "$wait" "n Return wait3" "$bin"
+shoot sampling-120x40 120x40 $((wait + 3)) "" "$bin" sample runs/avatars32 -n 16 --sampler ddpm --sampling-steps 250 -o grid.png
