@@ -238,7 +238,7 @@ func deskEvents() []run.Event {
 	lr := 5e-4
 	return []run.Event{
 		{V: 1, Time: testTime, Step: 200, Preview: &run.Preview{Samples: "p/200.png", Trajectory: "p/200-xt.png", Rows: 4, Cols: 4, Sampler: "ddim", Steps: 50}},
-		{V: 1, Time: testTime, Step: 300, Preview: &run.Preview{Samples: "p/300.png", Raw: "p/300-raw.png", Nearest: "p/300-near.png", Trajectory: "p/300-xt.png", Rows: 4, Cols: 4, Sampler: "ddim", Steps: 50}},
+		{V: 1, Time: testTime, Step: 300, Preview: &run.Preview{Samples: "p/300.png", Raw: "p/300-raw.png", Nearest: "p/300-near.png", NearestOf: 2048, Trajectory: "p/300-xt.png", Rows: 4, Cols: 4, Sampler: "ddim", Steps: 50}},
 		{V: 1, Time: testTime, Step: 300, Edit: &run.Edit{LR: &lr}},
 		{V: 1, Time: testTime, Step: 300, Timings: &run.Timings{StepS: .5, Ops: []run.OpTime{{Op: "conv2d", Calls: 40, Seconds: .3, GFLOPS: 80}, {Op: "evil\x1b[2J", Calls: 1, Seconds: run.Float(math.NaN())}}}},
 	}

@@ -181,7 +181,9 @@ func (v *samplesTab) draw(t *training, s surface, w, h int) block {
 		if v.has[shotNearest] {
 			among := "to the EMA samples"
 			if p.NearestOf > 0 {
-				among = "of " + count(int64(p.NearestOf)) + ", to the EMA samples"
+				if among = "of " + count(int64(p.NearestOf)); each >= 60 {
+					among += ", to the EMA samples"
+				}
 			}
 			row = append(row, one(shotNearest, "nearest training images", among, each))
 		}

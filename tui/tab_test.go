@@ -104,7 +104,7 @@ func TestLogsTab(t *testing.T) {
 func TestSamplesTab(t *testing.T) {
 	s, m := onTab(t, tabSamples)
 	encode(s)
-	shows(t, s, "step 300", "2 of 2", "raw weights", "nearest training images", "EMA")
+	shows(t, s, "step 300", "2 of 2", "raw weights", "nearest training images", "of 2,048", "EMA")
 	do(s, m, "[")
 	shows(t, s, "step 200", "1 of 2", "!raw weights")
 	do(s, m, "[")
