@@ -132,6 +132,9 @@ func (c *Config) Validate() error {
 	if c.UNet.Fourier() {
 		return errors.New("config: unet.time_embedding_type fourier has no timestep 0 and is not trained here, only sampled")
 	}
+	if n := c.UNet.Classes(); n > 0 && !c.ClassLabels && n == len(c.Classes)+1 {
+		return fmt.Errorf("config: the network knows the classes %q: --classes goes on telling it those of the images", c.Classes)
+	}
 	if n := c.UNet.Classes(); n > 0 && (!c.ClassLabels || n != len(c.Classes)+1) {
 		return fmt.Errorf("config: the network has %d classes, which are not %d of the images and one for none: it can be sampled, and not trained", n, len(c.Classes))
 	}
