@@ -42,7 +42,7 @@ func newLab() *cobra.Command {
 		Long: `The road to diffusion: nine experiments. They lead from predicting a whole image at once, which gives a blur, by way of one pixel, blocks and scattered pixels at a
 time, to removing a little noise everywhere, which is diffusion. Each is a screen, and without one a command that prints what it
 measured. What they train on the embedded avatars takes minutes on two processor cores, and stays in ` + runsDir + `/lab-*, so that it
-is trained once.
+is trained once. The screen trains in the background: a lost terminal leaves it at work, and the lab comes back to it, or attach does.
 
 Without a name this opens the list of experiments.`,
 		Example: `  ddpm-tui lab                                 choose on the screen
