@@ -105,11 +105,12 @@ func prepareWinoWeight(c *call) func() {
 			c.vec.Add(dw[from:to], dw[from:to], r.dw[k*len(dw)+from:][:to-from])
 		}
 	})
+	task := r.task // once: a method value is memory
 	return func() {
 		if refresh != nil {
 			refresh()
 		}
-		c.pool.run(r.blocks*r.shares, r.task)
+		c.pool.run(r.blocks*r.shares, task)
 		if r.shares > 1 {
 			sum()
 		}

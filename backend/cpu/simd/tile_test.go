@@ -232,33 +232,35 @@ func TestPeakFlops(t *testing.T) {
 	}
 }
 
-// TestGeneratedTileUpToDate regenerates the assembly and compares it with the
+// TestGeneratedTileUpToDate regenerates the assembly of products and compares it with the
 // committed files.
 func TestGeneratedTileUpToDate(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the generator")
 	}
 	dir := t.TempDir()
-	files := []string{"tile_amd64.s", "tile_amd64.go"}
-	cmd := exec.Command("go", "run", "./tile", "-pkg", "simd",
-		"-out", filepath.Join(dir, files[0]), "-stubs", filepath.Join(dir, files[1]))
-	cmd.Dir = filepath.Join("..", "asm")
-	// The generator runs on this machine, whatever the test was built for.
-	cmd.Env = append(os.Environ(), "GOOS=", "GOARCH=", "GOFLAGS=", "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", cmd, err, out)
-	}
-	for _, name := range files {
-		got, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
+	for _, kind := range []string{"tile", "dot"} {
+		files := []string{kind + "_amd64.s", kind + "_amd64.go"}
+		cmd := exec.Command("go", "run", "./"+kind, "-pkg", "simd",
+			"-out", filepath.Join(dir, files[0]), "-stubs", filepath.Join(dir, files[1]))
+		cmd.Dir = filepath.Join("..", "asm")
+		// The generator runs on this machine, whatever the test was built for.
+		cmd.Env = append(os.Environ(), "GOOS=", "GOARCH=", "GOFLAGS=", "GOWORK=off")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", cmd, err, out)
 		}
-		want, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s is out of date: run go generate", name)
+		for _, name := range files {
+			got, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s is out of date: run go generate", name)
+			}
 		}
 	}
 }
