@@ -1,9 +1,10 @@
 # Targets for people; .ci/run calls test and the checks around it.
 GO      ?= go
 BIN     := bin/ddpm-tui
+WINDOW_HEADERS := libx11-dev libxrandr-dev libxinerama-dev libxcursor-dev libxi-dev libxxf86vm-dev libgl1-mesa-dev
 VERSION_STATICCHECK := v0.8.2
 
-.PHONY: run build test cgocheck bench-gpu mpi test-mpi bench-mpi race torture nasty lint cross generate bench figures screenshots
+.PHONY: run build test cgocheck bench-gpu mpi test-mpi window test-window bench-mpi race torture nasty lint cross generate bench figures screenshots
 
 run: build            ## train on the embedded avatars and watch
 	./$(BIN) train
@@ -13,6 +14,15 @@ build:                ## bin/ddpm-tui
 
 test:                 ## all tests
 	$(GO) test ./...
+
+window:               ## bin/ddpm-tui-window, which has --window (as root on Debian and Ubuntu the headers are installed)
+	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && ! dpkg -s $(WINDOW_HEADERS) >/dev/null 2>&1 && \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $(WINDOW_HEADERS); } || true
+	$(GO) build -tags window -o $(BIN)-window ./cmd/ddpm-tui
+
+test-window: window   ## the window under Xvfb (needs xvfb, imagemagick and mesa-vulkan-drivers too)
+	$(GO) vet -tags window ./tui/window ./cmd/ddpm-tui
+	$(GO) test -tags window ./tui/window -count 1 -v
 
 mpi:                  ## bin/ddpm-tui-mpi, which trains and samples on several machines (needs libopenmpi-dev)
 	CC=mpicc $(GO) build -tags mpi -o $(BIN)-mpi ./cmd/ddpm-tui

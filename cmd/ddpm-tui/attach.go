@@ -26,6 +26,7 @@ that trains.`,
   ssh -t host ddpm-tui attach runs/avatars32`,
 	}
 	fl := c.Flags()
+	addWindowFlag(fl)
 	fl.BoolVar(&watch, "watch", false, "only watch")
 	fl.BoolVar(&take, "take", false, "take control, also if another screen has it")
 	fl.BoolVar(&headless, "headless", false, "no screen: print plain lines, from the start of the run")
@@ -78,6 +79,7 @@ func showAttached(c *cobra.Command, folder *run.Folder, role socket.Role) error 
 	}
 	debug.SetGCPercent(300) // little lives long here: a few MiB more, and the processor has less to do
 	src := attach(ctx, folder, role)
+	defer openWindow(c, folder)()
 	err := tui.RunTraining(c.Context(), src, runScreen(c, folder))
 	if err != nil && !errors.Is(err, tui.ErrLeft) {
 		return err

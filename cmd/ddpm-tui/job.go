@@ -50,6 +50,7 @@ func (j *job) flags(fl *pflag.FlagSet) {
 	fl.BoolVar(&j.allowChange, "allow-data-change", false, "go on although the images changed since the run was started")
 	fl.BoolVar(&j.headless, "headless", false, "no screen: stay in the foreground and print plain progress lines")
 	fl.BoolVar(&j.json, "json", false, "no screen: one JSON object a step")
+	addWindowFlag(fl)
 	fl.BoolVar(&j.noDetach, "no-detach", false, "train in the screen's process, which ends with its terminal (after a checkpoint)")
 	j.compute.flags(fl)
 	fl.StringVar(&j.address, "metrics-addr", "", "serve the run's numbers for Prometheus at a loopback address, such as 127.0.0.1:9100")

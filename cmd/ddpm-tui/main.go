@@ -97,7 +97,7 @@ Without a command it opens the home screen: the runs in ./runs, and a new run.`,
 	root.PersistentFlags().String("images", "auto", "pictures in the terminal: auto, kitty, sixel, iterm, blocks, 256, ascii or off")
 	root.PersistentFlags().Bool("plain", false, "no screen: lines that are only ever added to, for screen readers, logs and dumb terminals")
 	root.PersistentFlags().Int("bandwidth", 0, "most KiB a second that pictures take over SSH (0: 256)")
-	root.AddCommand(newTrain(), newResume(), newAttach(), newRuns(), newStop(), newEdit(), newServe(), newSample(), newExport(), newImport(), newData(), newPresets(), newDevices(), newBench(), newMerge(), newScaling(), newLab(), newVersion())
+	root.AddCommand(newTrain(), newResume(), newAttach(), newRuns(), newStop(), newEdit(), newServe(), newSample(), newExport(), newImport(), newData(), newPresets(), newDevices(), newBench(), newMerge(), newScaling(), newLab(), newWindow(), newVersion())
 	return root
 }
 

@@ -75,6 +75,7 @@ func (j *job) watch(c *cobra.Command, folder *run.Folder) error {
 		}
 		done <- err
 	}()
+	defer openWindow(c, folder)()
 	err := tui.RunTraining(c.Context(), s, runScreen(c, folder))
 	cancel()
 	go func() { // the trainer may still have something to say
