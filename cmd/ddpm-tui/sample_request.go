@@ -106,6 +106,9 @@ func (f *requestFlags) check() error {
 
 // request is what the flags ask of a model.
 func (f *requestFlags) request(ctx context.Context, t *model.Trained) (r model.Request, err error) {
+	if n := t.Schedule.T(); f.steps > n {
+		return r, usageError{fmt.Errorf("--sampling-steps %d: the model has %d noise levels", f.steps, n)}
+	}
 	o := ddpm.Defaults(f.sampler, t.Schedule.Config, t.Prediction, f.steps)
 	if s := t.Scheduler; s != nil {
 		// A folder of diffusers says how it wants to be sampled; ddpm's thousand steps are for those who ask for them.

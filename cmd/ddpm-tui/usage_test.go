@@ -80,7 +80,7 @@ func TestUsage(t *testing.T) {
 		{"sample: an empty batch", []string{"sample", model, "--batch", "0"}, exitUsage, []string{"--batch 0"}},
 		{"sample: pictures that no terminal has", []string{"sample", model, "--images", "oil"}, exitUsage, []string{"oil", "sixel"}},
 		{"data: too large", []string{"data", "--size", "5000"}, exitUsage, []string{"size", "5000"}},
-		{"bench: a mode that there is not", []string{"bench", "--mode", "slow"}, exitUsage, []string{`"slow"`, "train, fwd or op"}},
+		{"bench: a mode that there is not", []string{"bench", "--mode", "slow"}, exitUsage, []string{`"slow"`, "train, fwd, op or replay"}},
 		{"bench: no iterations", []string{"bench", "--iters", "0"}, exitUsage, []string{"--iters 0"}},
 		{"bench: a negative batch", []string{"bench", "--batch", "-1"}, exitUsage, []string{"batch", "-1"}},
 		{"bench: threads", []string{"bench", "--threads", "5000"}, exitUsage, []string{"--threads", "5000"}},
