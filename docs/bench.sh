@@ -4,7 +4,7 @@
 #
 # The peers are Debian's python3-torch (peer_torch.py, first_picture.py) and ONNX Runtime (peer_ort.js), in the folder named by DDPM_PEERS
 # (default ../shared/bench) with their configs/; ONNX Runtime's node module and exported models, R64.onnx and R32.onnx, in the folder named by
-# DDPM_ORT (default /tmp/ort: see peer_ort.js); and oneDNN (apt-get install libdnnl-dev g++). What is missing is skipped, and said.
+# DDPM_ORT (no default: see peer_ort.js); and oneDNN (apt-get install libdnnl-dev g++). What is missing is skipped, and said.
 # ITERS (5): timed calls. RUN, such as "chrt -f 40": put before each timed command, but for oneDNN's, whose threads wait in loops.
 set -eu
 bin=$(realpath "$1")
@@ -12,7 +12,7 @@ shift
 parts=${*:-train fwd threads memory conv picture}
 here=$(cd "$(dirname "$0")" && pwd)
 peers=${DDPM_PEERS:-$here/../../shared/bench}
-ort=${DDPM_ORT:-/tmp/ort}
+ort=${DDPM_ORT:-}
 iters=${ITERS:-5}
 run=${RUN:-}
 tmp=$(mktemp -d)
@@ -35,7 +35,7 @@ if [ -f "$peers/peer_torch.py" ] && /usr/bin/python3 -c 'import torch' 2>/dev/nu
 else
 	skip "PyTorch (apt-get install python3-torch, and peer_torch.py in $peers)"
 fi
-if [ ! -f "$ort/R64.onnx" ] || ! command -v node >/dev/null; then
+if [ -z "$ort" ] || [ ! -f "$ort/R64.onnx" ] || ! command -v node >/dev/null; then
 	ort=
 	skip "ONNX Runtime (node, and its module and models in the folder that DDPM_ORT names)"
 fi
