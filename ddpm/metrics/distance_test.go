@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -77,7 +78,7 @@ func TestFrechetIsItsFormula(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, n := range []struct{ a, b, d int }{{40, 60, 5}, {40, 60, 50}, {20, 200, 30}, {17, 17, 16}} {
 		a, b := cloud(r, n.a, n.d, 0, 1), cloud(r, n.b, n.d, 0.5, 1.5)
-		got, err := Frechet(a, b, quiet)
+		got, err := Frechet(t.Context(), a, b, quiet)
 		if want := naiveFrechet(a, b); err != nil || math.Abs(got.Value/want-1) > 1e-6 {
 			t.Errorf("%v: %v, want %v (%v)", n, got.Value, want, err)
 		}
@@ -86,10 +87,10 @@ func TestFrechetIsItsFormula(t *testing.T) {
 		}
 	}
 	a := cloud(r, 100, 6, 0, 1)
-	if got, err := Frechet(a, a, quiet); err != nil || math.Abs(got.Value) > 1e-8 {
+	if got, err := Frechet(t.Context(), a, a, quiet); err != nil || math.Abs(got.Value) > 1e-8 {
 		t.Errorf("to itself: %v, %v", got, err)
 	}
-	if _, err := Frechet(cloud(r, 3, 6, 0, 1), a, quiet); err == nil {
+	if _, err := Frechet(t.Context(), cloud(r, 3, 6, 0, 1), a, quiet); err == nil {
 		t.Error("three pictures are enough")
 	}
 }
@@ -100,7 +101,7 @@ func TestJackknife(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	var values, errs []float64
 	for range 60 {
-		got, err := Frechet(cloud(r, 200, 3, 0, 1), cloud(r, 200, 3, 1, 1), quiet)
+		got, err := Frechet(t.Context(), cloud(r, 200, 3, 0, 1), cloud(r, 200, 3, 1, 1), quiet)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +145,7 @@ func naiveKernel(a, b Cloud) float64 {
 func TestKernelIsItsFormula(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	a, b := cloud(r, 37, 5, 0, 1), cloud(r, 50, 5, 0.3, 1)
-	got, err := Kernel(a, b, quiet)
+	got, err := Kernel(t.Context(), a, b, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,14 +168,14 @@ func TestPrecisionAndRecall(t *testing.T) {
 	for range 64 {
 		some.V = append(some.V, real.Row(7)[0]+1e-9*r.NormFloat64(), real.Row(7)[1]+1e-9*r.NormFloat64())
 	}
-	p, rec, err := PrecisionRecall(real, some, quiet)
+	p, rec, err := PrecisionRecall(t.Context(), real, some, quiet)
 	if err != nil || p.Value != 1 || rec.Value > 2./64 || !(p.Err > 0) {
 		t.Errorf("precision %+v, recall %+v, %v", p, rec, err)
 	}
-	if p, rec, _ = PrecisionRecall(real, real, quiet); p.Value != 1 || rec.Value != 1 {
+	if p, rec, _ = PrecisionRecall(t.Context(), real, real, quiet); p.Value != 1 || rec.Value != 1 {
 		t.Errorf("to itself: %+v, %+v", p, rec)
 	}
-	if p, rec, _ = PrecisionRecall(real, cloud(r, 64, 2, 1000, 1), quiet); p.Value != 0 || rec.Value != 0 {
+	if p, rec, _ = PrecisionRecall(t.Context(), real, cloud(r, 64, 2, 1000, 1), quiet); p.Value != 0 || rec.Value != 0 {
 		t.Errorf("far away: %+v, %+v", p, rec)
 	}
 }
@@ -274,5 +275,34 @@ func TestNearest(t *testing.T) {
 	pairs := Pairs(some, training, list)
 	if pairs.N != 40 || string(pairs.At(0)) != string(pairs.At(1)) || string(pairs.At(2)) != string(pairs.At(3)) || string(pairs.At(4)) == string(pairs.At(5)) {
 		t.Error("the pairs are not side by side, nearest first")
+	}
+}
+
+// What compares every picture with every other one tells how far it is, and stops when it is told to.
+func TestDistancesStop(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	a := cloud(r, 300, 4, 0, 1)
+	for name, f := range map[string]func(ctx context.Context, tick func(float64)) error{
+		"kernel": func(ctx context.Context, tick func(float64)) error { _, err := Kernel(ctx, a, a, tick); return err },
+		"precision": func(ctx context.Context, tick func(float64)) error {
+			_, _, err := PrecisionRecall(ctx, a, a, tick)
+			return err
+		},
+		"frechet": func(ctx context.Context, tick func(float64)) error { _, err := Frechet(ctx, a, a, tick); return err },
+	} {
+		last, calls := 0.0, 0
+		if err := f(t.Context(), func(done float64) {
+			if calls++; done < last || done > 1 {
+				t.Errorf("%s: %v done after %v", name, done, last)
+			}
+			last = done
+		}); err != nil || calls < 6 || last < 0.8 {
+			t.Errorf("%s: %v, %d times told, %v done at last", name, err, calls, last)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		calls = 0
+		if err := f(ctx, func(float64) { calls++; cancel() }); !errors.Is(err, context.Canceled) || calls > 3 {
+			t.Errorf("%s: stopped at its first word it ends with %v, after %d", name, err, calls)
+		}
 	}
 }

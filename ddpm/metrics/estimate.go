@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"context"
 	"math"
 	"runtime"
 	"sync"
@@ -51,18 +52,34 @@ func groupOf(i int) int { return i % jackknifeGroups }
 
 // parallel calls f(0..n-1), as many at a time as there are processors.
 func parallel(n int, f func(i int)) {
-	var next atomic.Int64
+	_ = parallelUntil(context.Background(), n, func(float64) {}, f) // nothing stops it
+}
+
+// parallelUntil does so until ctx ends. tick is told now and then what part is done.
+func parallelUntil(ctx context.Context, n int, tick func(done float64), f func(i int)) error {
+	var next, done atomic.Int64
 	var wg sync.WaitGroup
+	var telling sync.Mutex
 	for range min(n, runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {
 			for {
 				i := int(next.Add(1)) - 1
-				if i >= n {
+				if i >= n || ctx.Err() != nil {
 					return
 				}
 				f(i)
+				if done.Add(1)%64 == 0 && telling.TryLock() {
+					tick(float64(done.Load()) / float64(n))
+					telling.Unlock()
+				}
 			}
 		})
 	}
 	wg.Wait()
+	return ctx.Err()
+}
+
+// stage is the progress of part i of n equal ones.
+func stage(tick func(float64), i, n int) func(float64) {
+	return func(done float64) { tick((float64(i) + done) / float64(n)) }
 }

@@ -343,7 +343,7 @@ func (e *evaluation) features(ctx context.Context) error {
 	}
 	against := fmt.Sprintf("%d training images", reals.N)
 	if e.wants(FrechetD) {
-		r, err := Frechet(reals, ours, e.progress("Fréchet distance"))
+		r, err := Frechet(ctx, reals, ours, e.progress("Fréchet distance"))
 		if err != nil {
 			return err
 		}
@@ -352,7 +352,7 @@ func (e *evaluation) features(ctx context.Context) error {
 		}
 	}
 	if e.wants(KernelD) {
-		r, err := Kernel(reals, ours, e.progress("kernel distance"))
+		r, err := Kernel(ctx, reals, ours, e.progress("kernel distance"))
 		if err != nil {
 			return err
 		}
@@ -361,7 +361,7 @@ func (e *evaluation) features(ctx context.Context) error {
 		}
 	}
 	if e.wants(Precision) {
-		p, r, err := PrecisionRecall(pick(reals, ours.N), ours, e.progress("precision and recall"))
+		p, r, err := PrecisionRecall(ctx, pick(reals, ours.N), ours, e.progress("precision and recall"))
 		if err != nil {
 			return err
 		}

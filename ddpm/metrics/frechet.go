@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"context"
 	"errors"
 	"math"
 
@@ -56,7 +57,7 @@ var errFew = errors.New("too few pictures: want at least 16 on each side")
 //
 // Its error is the jackknife's over pictures of both. It is biased upwards where pictures are few beside the number of features; with
 // the same number of pictures on both sides models can still be compared.
-func Frechet(a, b Cloud, tick func(float64)) (Estimate, error) {
+func Frechet(ctx context.Context, a, b Cloud, tick func(float64)) (Estimate, error) {
 	if min(a.N, b.N) < 16 {
 		return Estimate{}, errFew
 	}
@@ -67,6 +68,9 @@ func Frechet(a, b Cloud, tick func(float64)) (Estimate, error) {
 	tick(1. / (jackknifeGroups + 1))
 	without := make([]float64, jackknifeGroups)
 	for g := range without {
+		if err := ctx.Err(); err != nil {
+			return Estimate{}, err
+		}
 		if without[g], err = frechet(a.leaveOut(g), b.leaveOut(g)); err != nil {
 			return Estimate{}, err
 		}

@@ -1,19 +1,23 @@
 package metrics
 
+import "context"
+
 // Kernel is the kernel distance (Bińkowski et al. 2018, KID on Inception's features): the unbiased estimate of the squared maximum mean
 // discrepancy with k(x,y) = (x.y/D + 1)^3. It is unbiased for any number of pictures, and may be below 0. The error is the jackknife's.
-func Kernel(a, b Cloud, tick func(float64)) (Estimate, error) {
+func Kernel(ctx context.Context, a, b Cloud, tick func(float64)) (Estimate, error) {
 	if min(a.N, b.N) < 16 {
 		return Estimate{}, errFew
 	}
 	// The sums of k by pairs of groups are all that leaving a group out needs.
 	var aa, bb, ab pairSums
-	aa.add(a, a, true)
-	tick(1. / 3)
-	bb.add(b, b, true)
-	tick(2. / 3)
-	ab.add(a, b, false)
-	tick(1)
+	for i, s := range []struct {
+		sums *pairSums
+		x, y Cloud
+	}{{&aa, a, a}, {&bb, b, b}, {&ab, a, b}} {
+		if err := s.sums.add(ctx, s.x, s.y, i < 2, stage(tick, i, 3)); err != nil {
+			return Estimate{}, err
+		}
+	}
 	mmd := func(skip int) float64 {
 		return aa.mean(skip) + bb.mean(skip) - 2*ab.mean(skip)
 	}
@@ -29,9 +33,9 @@ type pairSums struct {
 	sum, n [jackknifeGroups][jackknifeGroups]float64
 }
 
-func (p *pairSums) add(a, b Cloud, same bool) {
+func (p *pairSums) add(ctx context.Context, a, b Cloud, same bool, tick func(float64)) error {
 	rows := make([][jackknifeGroups]float64, a.N)
-	parallel(a.N, func(i int) {
+	err := parallelUntil(ctx, a.N, tick, func(i int) {
 		x := a.Row(i)
 		for j := range b.N {
 			if same && i == j {
@@ -41,6 +45,9 @@ func (p *pairSums) add(a, b Cloud, same bool) {
 			rows[i][groupOf(j)] += k * k * k
 		}
 	})
+	if err != nil {
+		return err
+	}
 	var na, nb [jackknifeGroups]float64
 	for i := range a.N {
 		na[groupOf(i)]++
@@ -59,6 +66,7 @@ func (p *pairSums) add(a, b Cloud, same bool) {
 			}
 		}
 	}
+	return nil
 }
 
 // mean is the mean over pairs neither of which is of the group to skip.

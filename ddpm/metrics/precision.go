@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"context"
 	"math"
 	"slices"
 )
@@ -11,24 +12,31 @@ const neighbours = 3
 // PrecisionRecall is improved precision and recall (Kynkäänniemi et al. 2019): the part of the samples that lie among the real
 // pictures, within the distance of some real picture to its third nearest other, and the part of the real pictures that lie so among
 // the samples. Of both clouds the first N, the lesser number, are used. Errors are binomial.
-func PrecisionRecall(real, samples Cloud, tick func(float64)) (precision, recall Estimate, err error) {
+func PrecisionRecall(ctx context.Context, real, samples Cloud, tick func(float64)) (precision, recall Estimate, err error) {
 	n := min(real.N, samples.N)
 	if n < 16 {
 		return precision, recall, errFew
 	}
 	real.N, samples.N = n, n
-	rr, rs := radii(real), radii(samples)
-	tick(0.5)
-	precision = inside(samples, real, rr)
-	recall = inside(real, samples, rs)
-	tick(1)
-	return precision, recall, nil
+	rr, err := radii(ctx, real, stage(tick, 0, 4))
+	if err != nil {
+		return precision, recall, err
+	}
+	rs, err := radii(ctx, samples, stage(tick, 1, 4))
+	if err != nil {
+		return precision, recall, err
+	}
+	if precision, err = inside(ctx, samples, real, rr, stage(tick, 2, 4)); err != nil {
+		return precision, recall, err
+	}
+	recall, err = inside(ctx, real, samples, rs, stage(tick, 3, 4))
+	return precision, recall, err
 }
 
 // radii are the squared distances of each to its third nearest other.
-func radii(c Cloud) []float64 {
+func radii(ctx context.Context, c Cloud, tick func(float64)) ([]float64, error) {
 	r := make([]float64, c.N)
-	parallel(c.N, func(i int) {
+	err := parallelUntil(ctx, c.N, tick, func(i int) {
 		var d []float64
 		for j := range c.N {
 			if i != j {
@@ -38,13 +46,13 @@ func radii(c Cloud) []float64 {
 		slices.Sort(d)
 		r[i] = d[min(neighbours, len(d))-1]
 	})
-	return r
+	return r, err
 }
 
 // inside is the part of the points that lie in a ball around some centre.
-func inside(points, centres Cloud, r2 []float64) Estimate {
+func inside(ctx context.Context, points, centres Cloud, r2 []float64, tick func(float64)) (Estimate, error) {
 	in := make([]bool, points.N)
-	parallel(points.N, func(i int) {
+	err := parallelUntil(ctx, points.N, tick, func(i int) {
 		for j := range centres.N {
 			if distance2(points.Row(i), centres.Row(j)) <= r2[j] {
 				in[i] = true
@@ -58,7 +66,7 @@ func inside(points, centres Cloud, r2 []float64) Estimate {
 			k++
 		}
 	}
-	return part(k, points.N)
+	return part(k, points.N), err
 }
 
 // part is k of n. The error is the binomial's with one more of each kind, so that none of n has an error too.

@@ -6,6 +6,9 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"image/draw"
+	_ "image/png" // previews
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -94,3 +97,19 @@ func Show(ctx context.Context, title, dir string) error {
 
 // The main goroutine stays on the process's first thread, where macOS wants its windows.
 func init() { runtime.LockOSThread() }
+
+// load reads a picture.
+func load(path string) (*image.RGBA, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	m, _, err := image.Decode(f)
+	if err != nil {
+		return nil, err
+	}
+	out := image.NewRGBA(image.Rect(0, 0, m.Bounds().Dx(), m.Bounds().Dy()))
+	draw.Draw(out, out.Bounds(), m, m.Bounds().Min, draw.Src)
+	return out, nil
+}

@@ -5,9 +5,6 @@ package window
 import (
 	"errors"
 	"image"
-	"image/draw"
-	_ "image/png" // previews
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,22 +22,6 @@ func previews(dir string) []string {
 	list = slices.DeleteFunc(list, func(name string) bool { return strings.Count(filepath.Base(name), "-") != 1 }) // trajectories
 	slices.Sort(list)
 	return list
-}
-
-// load reads a picture.
-func load(path string) (*image.RGBA, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	m, _, err := image.Decode(f)
-	if err != nil {
-		return nil, err
-	}
-	out := image.NewRGBA(image.Rect(0, 0, m.Bounds().Dx(), m.Bounds().Dy()))
-	draw.Draw(out, out.Bounds(), m, m.Bounds().Min, draw.Src)
-	return out, nil
 }
 
 // fit draws a picture in the middle of w x h pixels of 4 bytes, as large as it fits, each of its pixels a square of whole pixels where
