@@ -141,7 +141,7 @@ func TestBench(t *testing.T) {
 	for mode, perMAC := range map[string]float64{"train": 6, "fwd": 2} {
 		out := bench("--mode", mode, "--threads", "2", "--json")
 		r := decode[benchResult](t, out)[0]
-		want := "backend batch best_s checksum config device exact gflops images_per_s isa iters macs_per_image median_s mode params plan_bytes threads"
+		want := "backend batch best_s checksum config device exact gflops images_per_s isa iters macs_per_image median_s mode params plan_bytes precision threads"
 		if got := keys(t, out); got != want {
 			t.Errorf("%s: the fields are %s", mode, got)
 		}

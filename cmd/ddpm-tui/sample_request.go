@@ -117,7 +117,7 @@ func (f *requestFlags) request(ctx context.Context, t *model.Trained) (r model.R
 			f.sampler = s.Sampler
 		} else if f.sampler != s.Sampler { // the rest is another sampler's
 			own := ddpm.Defaults(f.sampler, t.Schedule.Config, t.Prediction, f.steps)
-			o = ddpm.SamplerOptions{Spacing: own.Spacing, LambdaMin: o.LambdaMin, Clip: o.Clip, ClipRange: o.ClipRange, Thresholding: o.Thresholding, ThresholdRatio: o.ThresholdRatio, ThresholdMax: o.ThresholdMax}
+			o = ddpm.SamplerOptions{Spacing: own.Spacing, LambdaMin: own.LambdaMin, Clip: o.Clip, ClipRange: o.ClipRange, Thresholding: o.Thresholding, ThresholdRatio: o.ThresholdRatio, ThresholdMax: o.ThresholdMax}
 		}
 	}
 	if f.changed("spacing") {

@@ -121,6 +121,10 @@ func TestTrainHeadless(t *testing.T) {
 	if want.DataHash = got.DataHash; len(want.DataHash) != 64 {
 		t.Errorf("the hash of the images is %q", got.DataHash)
 	}
+	if c := got.Compute; c != nil && c.Backend != "cpu" { // auto finds no GPU here, software at most
+		t.Errorf("it computes on %+v", c)
+	}
+	want.Compute = got.Compute
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the configuration is\n%+v, want\n%+v", got, want)
 	}

@@ -42,11 +42,16 @@ func makeSnapshot(c *Config, p *nn.Params, st State, b backend.Info) (*run.Snaps
 	s.State.Step, s.State.Seed, s.State.DataPosition = st.Steps, c.Seed, st.Steps*int64(c.Batch)
 	s.State.Kernels = map[string]string{"backend": b.Backend, "isa": b.ISA}
 	s.State.LossScaling = st.Scaling
+	same := *c // equal runs give equal checkpoints: not what was timed before them
+	if c.Compute != nil {
+		choice := *c.Compute
+		choice.Why, same.Compute = "", &choice
+	}
 	var err error
 	for _, v := range []struct {
 		to   *json.RawMessage
 		from any
-	}{{&s.State.Schedule, c.Schedule}, {&s.State.UNet, c.UNet}, {&s.State.Config, c}} {
+	}{{&s.State.Schedule, c.Schedule}, {&s.State.UNet, c.UNet}, {&s.State.Config, &same}} {
 		if *v.to, err = json.Marshal(v.from); err != nil {
 			return nil, err
 		}

@@ -14,7 +14,7 @@ type Choice struct {
 	Backend    string `json:"backend"`               // cpu or vulkan
 	Device     string `json:"device,omitempty"`      // of vulkan, its name
 	NoMatrices bool   `json:"no_matrices,omitempty"` // without cooperative matrices, which were slower
-	Why        string `json:"why"`
+	Why        string `json:"why,omitempty"`
 }
 
 // trialSteps is how many steps of a trial are timed at most, and trialImages how large its made-up set of images is.
