@@ -258,18 +258,25 @@ func TestNothingLeftBehind(t *testing.T) {
 	for _, f := range frames() {
 		src.frames <- f
 	}
+	for seen := (frameSeen{}); len(seen.pics) < len(frames()); { // what is sent to it comes through another goroutine
+		c := make(probe, 1)
+		p.Send(c)
+		seen = <-c
+		time.Sleep(10 * time.Millisecond)
+	}
 	compare("the first pictures")
 	// The log scrolls, the charts move, the pictures stay.
 	scroll := func() {
 		t.Helper()
-		before := r.pictures()
+		before, torn := r.pictures(), r.torn()
 		for range 6 {
 			src.events <- run.Event{V: 1, Log: &run.Log{Level: "info", Text: fmt.Sprint("line ", next)}}
 			steps(3)
 			time.Sleep(80 * time.Millisecond)
 		}
 		compare("many frames of text")
-		if n := r.pictures() - before; n != 0 {
+		// The renderer may move characters in the rows of a picture, if that is shorter: then it has to be drawn again.
+		if n := r.pictures() - before; n != 0 && r.torn() == torn {
 			t.Errorf("%d pictures drawn again with nothing new", n)
 		}
 	}
@@ -332,6 +339,12 @@ func (r *rig) pictures() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.e.pictures
+}
+
+func (r *rig) torn() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.e.torn
 }
 
 // differs says how the terminal is not what the screen drew.
