@@ -21,7 +21,6 @@ type emulator struct {
 	wrap               bool // the next rune goes to the next line
 	alt                bool
 	pictures           int // sixel sequences drawn
-	torn               int // sequences that moved the cells of a picture away, as scrolling and inserted characters do
 	queries            int // requests for the device attributes
 	last               rune
 	lastX, lastY       int
@@ -168,7 +167,6 @@ func (e *emulator) rune(r rune) {
 
 // scroll moves the rows from..to up by n, down if n is negative.
 func (e *emulator) scroll(from, to, n int) {
-	e.tear(from, to)
 	rows := make([][]cell, 0, to-from)
 	for y := from; y < to; y++ {
 		if y+n >= from && y+n < to {
@@ -178,18 +176,6 @@ func (e *emulator) scroll(from, to, n int) {
 		}
 	}
 	copy(e.cells[from:to], rows)
-}
-
-// tear counts a sequence that moves cells of the rows from..to, if there is a picture in them.
-func (e *emulator) tear(from, to int) {
-	for _, row := range e.cells[from:to] {
-		for _, c := range row {
-			if c.pic != "" {
-				e.torn++
-				return
-			}
-		}
-	}
 }
 
 func (e *emulator) escape(seq string) {
@@ -374,13 +360,11 @@ func (e *emulator) control(params string, final byte) {
 			e.rune(e.last)
 		}
 	case '@':
-		e.tear(e.y, e.y+1)
 		for x := e.w - 1; x >= e.x+n; x-- {
 			row[x] = row[x-n]
 		}
 		clear(e.x, e.x+n)
 	case 'P':
-		e.tear(e.y, e.y+1)
 		for x := e.x; x+n < e.w; x++ {
 			row[x] = row[x+n]
 		}

@@ -109,24 +109,21 @@ func (f *requestFlags) request(ctx context.Context, t *model.Trained) (r model.R
 	if n := t.Schedule.T(); f.steps > n {
 		return r, usageError{fmt.Errorf("--sampling-steps %d: the model has %d noise levels", f.steps, n)}
 	}
-	o := ddpm.Defaults(f.sampler, t.Schedule.Config, t.Prediction, f.steps)
-	if s := t.Scheduler; s != nil {
-		// A folder of diffusers says how it wants to be sampled; ddpm's thousand steps are for those who ask for them.
-		o = s.Options
-		if !f.changed("sampler") && s.Sampler != "ddpm" {
-			f.sampler = s.Sampler
-		} else if f.sampler != s.Sampler { // the rest is another sampler's
-			own := ddpm.Defaults(f.sampler, t.Schedule.Config, t.Prediction, f.steps)
+	s := t.Scheduler
+	if s != nil && !f.changed("sampler") && s.Sampler != "ddpm" { // ddpm's thousand steps are for those who ask for them
+		f.sampler = s.Sampler
+	}
+	own := ddpm.Defaults(f.sampler, t.Schedule.Config, t.Prediction, f.steps)
+	o := own
+	if s != nil { // a folder of diffusers says how it wants to be sampled
+		if o = s.Options; f.sampler != s.Sampler { // the rest is another sampler's
 			o = ddpm.SamplerOptions{Spacing: own.Spacing, LambdaMin: own.LambdaMin, Clip: o.Clip, ClipRange: o.ClipRange, Thresholding: o.Thresholding, ThresholdRatio: o.ThresholdRatio, ThresholdMax: o.ThresholdMax}
 		}
 	}
 	if f.changed("spacing") {
 		o.Spacing = ddpm.Spacing(f.spacing)
 	}
-	o.Prediction, o.Steps, o.Eta = t.Prediction, f.steps, f.eta
-	if f.steps == 0 && f.sampler != "ddpm" {
-		o.Steps = min(50, t.Schedule.T())
-	}
+	o.Prediction, o.Steps, o.Eta = own.Prediction, own.Steps, f.eta
 	if f.changed("lambda-min") {
 		o.LambdaMin = f.lambdaMin
 	}

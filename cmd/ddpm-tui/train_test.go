@@ -244,10 +244,9 @@ func TestDamagedCheckpoint(t *testing.T) {
 	}
 }
 
-// Numbers that are none end the run, name the step and leave the last checkpoint as it is.
-func TestNotANumber(t *testing.T) {
-	long(t)
-	dir := t.TempDir()
+// writeWild writes a configuration whose weights soon are no numbers.
+func writeWild(t *testing.T, path string) {
+	t.Helper()
 	c, err := train.PresetConfig("tiny")
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +256,14 @@ func TestNotANumber(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "wild.json"), string(data))
+	write(t, path, string(data))
+}
+
+// Numbers that are none end the run, name the step and leave the last checkpoint as it is.
+func TestNotANumber(t *testing.T) {
+	long(t)
+	dir := t.TempDir()
+	writeWild(t, filepath.Join(dir, "wild.json"))
 	must(t, dir, "train", pictures(), "--config", "wild.json", "--run", "r", "--steps", "1", "--headless")
 	r := invoke(t, dir, "train", "--run", "r", "--steps", "1000", "--json")
 	steps := decode[stepLine](t, r.stdout)
@@ -280,16 +286,7 @@ func TestNotANumber(t *testing.T) {
 func TestOverflowExit(t *testing.T) {
 	long(t)
 	dir := t.TempDir()
-	c, err := train.PresetConfig("tiny")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Batch, c.Optimizer.LR, c.Optimizer.Warmup, c.Optimizer.Decay, c.Preview.Images, c.Preview.Steps = 4, 10, 0, 10, 1, 1
-	data, err := json.Marshal(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, "wild.json"), string(data))
+	writeWild(t, filepath.Join(dir, "wild.json"))
 	r := invoke(t, dir, "train", pictures(), "--config", "wild.json", "--run", "r", "--steps", "1000", "--loss-scale", "16", "--headless")
 	if r.code != run.FaultOverflow.Exit || !strings.Contains(r.stderr, run.FaultOverflow.Message) || !strings.Contains(r.stdout, "the step is skipped, the loss scale halved from 2^-14 to 2^-15") {
 		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -67,25 +69,34 @@ func addWindowFlag(fl *pflag.FlagSet) {
 	fl.Lookup("window").NoOptDefVal = "true"
 }
 
-// openWindow opens the window beside a run's screen, if it was asked for; end closes it. That it cannot be opened is said in the window's
-// place, on the standard error of nobody: the screen has the terminal.
+// openWindow opens the window beside a run's screen, if it was asked for; end closes it, and says why there was none: while the screen has
+// the terminal nothing can be.
 func openWindow(c *cobra.Command, folder *run.Folder) (end func()) {
-	none := func() {}
+	failed := func(err error) func() {
+		return func() { fmt.Fprintln(c.ErrOrStderr(), "no window:", err) }
+	}
 	f := c.Flags().Lookup("window")
 	if f == nil || f.Value.String() != "true" {
-		return none
+		return func() {}
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return none
+		return failed(err)
 	}
 	cmd := exec.Command(self, "window", "--"+besideFlag, "--", folder.Dir())
+	var said bytes.Buffer
+	cmd.Stderr = &said
 	in, err := cmd.StdinPipe()
-	if err != nil || cmd.Start() != nil {
-		return none
+	if err != nil {
+		return failed(err)
+	}
+	if err := cmd.Start(); err != nil {
+		return failed(err)
 	}
 	return func() {
 		_ = in.Close() // it ends
-		_ = cmd.Wait()
+		if cmd.Wait() != nil {
+			fmt.Fprint(c.ErrOrStderr(), &said)
+		}
 	}
 }
