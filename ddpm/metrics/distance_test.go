@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -78,7 +79,7 @@ func TestFrechetIsItsFormula(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, n := range []struct{ a, b, d int }{{40, 60, 5}, {40, 60, 50}, {20, 200, 30}, {17, 17, 16}} {
 		a, b := cloud(r, n.a, n.d, 0, 1), cloud(r, n.b, n.d, 0.5, 1.5)
-		got, err := Frechet(t.Context(), a, b, quiet)
+		got, err := Frechet(t.Context(), &Work{}, a, b)
 		if want := naiveFrechet(a, b); err != nil || math.Abs(got.Value/want-1) > 1e-6 {
 			t.Errorf("%v: %v, want %v (%v)", n, got.Value, want, err)
 		}
@@ -87,10 +88,10 @@ func TestFrechetIsItsFormula(t *testing.T) {
 		}
 	}
 	a := cloud(r, 100, 6, 0, 1)
-	if got, err := Frechet(t.Context(), a, a, quiet); err != nil || math.Abs(got.Value) > 1e-8 {
+	if got, err := Frechet(t.Context(), &Work{}, a, a); err != nil || math.Abs(got.Value) > 1e-8 {
 		t.Errorf("to itself: %v, %v", got, err)
 	}
-	if _, err := Frechet(t.Context(), cloud(r, 3, 6, 0, 1), a, quiet); err == nil {
+	if _, err := Frechet(t.Context(), &Work{}, cloud(r, 3, 6, 0, 1), a); err == nil {
 		t.Error("three pictures are enough")
 	}
 }
@@ -101,7 +102,7 @@ func TestJackknife(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	var values, errs []float64
 	for range 60 {
-		got, err := Frechet(t.Context(), cloud(r, 200, 3, 0, 1), cloud(r, 200, 3, 1, 1), quiet)
+		got, err := Frechet(t.Context(), &Work{}, cloud(r, 200, 3, 0, 1), cloud(r, 200, 3, 1, 1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +146,7 @@ func naiveKernel(a, b Cloud) float64 {
 func TestKernelIsItsFormula(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	a, b := cloud(r, 37, 5, 0, 1), cloud(r, 50, 5, 0.3, 1)
-	got, err := Kernel(t.Context(), a, b, quiet)
+	got, err := Kernel(t.Context(), &Work{}, a, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,14 +169,14 @@ func TestPrecisionAndRecall(t *testing.T) {
 	for range 64 {
 		some.V = append(some.V, real.Row(7)[0]+1e-9*r.NormFloat64(), real.Row(7)[1]+1e-9*r.NormFloat64())
 	}
-	p, rec, err := PrecisionRecall(t.Context(), real, some, quiet)
+	p, rec, err := PrecisionRecall(t.Context(), &Work{}, real, some)
 	if err != nil || p.Value != 1 || rec.Value > 2./64 || !(p.Err > 0) {
 		t.Errorf("precision %+v, recall %+v, %v", p, rec, err)
 	}
-	if p, rec, _ = PrecisionRecall(t.Context(), real, real, quiet); p.Value != 1 || rec.Value != 1 {
+	if p, rec, _ = PrecisionRecall(t.Context(), &Work{}, real, real); p.Value != 1 || rec.Value != 1 {
 		t.Errorf("to itself: %+v, %+v", p, rec)
 	}
-	if p, rec, _ = PrecisionRecall(t.Context(), real, cloud(r, 64, 2, 1000, 1), quiet); p.Value != 0 || rec.Value != 0 {
+	if p, rec, _ = PrecisionRecall(t.Context(), &Work{}, real, cloud(r, 64, 2, 1000, 1)); p.Value != 0 || rec.Value != 0 {
 		t.Errorf("far away: %+v, %+v", p, rec)
 	}
 }
@@ -200,15 +201,15 @@ func TestSlicedWasserstein(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	ctx := context.Background()
 	a := noise(r, 16, 32, 1, false)
-	levels, same, err := SlicedWasserstein(ctx, a, a, 1, nil)
+	levels, same, err := SlicedWasserstein(ctx, &Work{}, a, a, 1)
 	if err != nil || same.Value != 0 || len(levels) != 2 {
 		t.Errorf("to itself: %+v, levels %+v, %v", same, levels, err)
 	}
-	_, alike, err := SlicedWasserstein(ctx, a, noise(r, 16, 32, 1, false), 1, nil)
+	_, alike, err := SlicedWasserstein(ctx, &Work{}, a, noise(r, 16, 32, 1, false), 1)
 	if err != nil || !(alike.Value > 0) || !(alike.Err > 0) || alike.N != 16 {
 		t.Errorf("alike: %+v, %v", alike, err)
 	}
-	_, other, err := SlicedWasserstein(ctx, a, noise(r, 20, 32, 1, true), 1, nil)
+	_, other, err := SlicedWasserstein(ctx, &Work{}, a, noise(r, 20, 32, 1, true), 1)
 	if err != nil || !(other.Value > 1.25*alike.Value) || other.N != 16 {
 		t.Errorf("blurred: %+v, alike: %+v, %v", other, alike, err)
 	}
@@ -278,31 +279,63 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// What compares every picture with every other one tells how far it is, and stops when it is told to.
+// A distance tells how far it is, stops when it is told to, and goes on from there to the same numbers.
 func TestDistancesStop(t *testing.T) {
+	defer func(was int) { pieceWork = was }(pieceWork)
+	pieceWork = 1
 	r := rand.New(rand.NewPCG(1, 2))
-	a := cloud(r, 300, 4, 0, 1)
-	for name, f := range map[string]func(ctx context.Context, tick func(float64)) error{
-		"kernel": func(ctx context.Context, tick func(float64)) error { _, err := Kernel(ctx, a, a, tick); return err },
-		"precision": func(ctx context.Context, tick func(float64)) error {
-			_, _, err := PrecisionRecall(ctx, a, a, tick)
-			return err
+	a, b := cloud(r, 300, 4, 0, 1), cloud(r, 200, 4, 1, 1)
+	pa, pb := noise(r, 16, 32, 1, false), noise(r, 16, 32, 1, true)
+	for name, f := range map[string]func(ctx context.Context, w *Work) ([]Estimate, error){
+		"kernel": func(ctx context.Context, w *Work) ([]Estimate, error) {
+			d, err := Kernel(ctx, w, a, b)
+			return []Estimate{d}, err
 		},
-		"frechet": func(ctx context.Context, tick func(float64)) error { _, err := Frechet(ctx, a, a, tick); return err },
+		"precision": func(ctx context.Context, w *Work) ([]Estimate, error) {
+			p, r, err := PrecisionRecall(ctx, w, a, b)
+			return []Estimate{p, r}, err
+		},
+		"frechet": func(ctx context.Context, w *Work) ([]Estimate, error) {
+			d, err := Frechet(ctx, w, a, b)
+			return []Estimate{d}, err
+		},
+		"swd": func(ctx context.Context, w *Work) ([]Estimate, error) {
+			levels, d, err := SlicedWasserstein(ctx, w, pa, pb, 1)
+			return append(levels, d), err
+		},
 	} {
-		last, calls := 0.0, 0
-		if err := f(t.Context(), func(done float64) {
-			if calls++; done < last || done > 1 {
-				t.Errorf("%s: %v done after %v", name, done, last)
-			}
-			last = done
-		}); err != nil || calls < 6 || last < 0.8 {
-			t.Errorf("%s: %v, %d times told, %v done at last", name, err, calls, last)
+		want, err := f(t.Context(), &Work{})
+		if err != nil {
+			t.Fatal(err)
 		}
+		var last Progress
+		words := 0
+		w := &Work{Dir: t.TempDir()}
 		ctx, cancel := context.WithCancel(t.Context())
-		calls = 0
-		if err := f(ctx, func(float64) { calls++; cancel() }); !errors.Is(err, context.Canceled) || calls > 3 {
-			t.Errorf("%s: stopped at its first word it ends with %v, after %d", name, err, calls)
+		w.OnProgress = func(p Progress) {
+			if p.Task != last.Task {
+				last = Progress{}
+			}
+			if words++; p.Done < last.Done || p.Done > p.Total {
+				t.Errorf("%s: %v done of %v after %v", name, p.Done, p.Total, last.Done)
+			}
+			if last = p; p.Done >= 2 {
+				cancel()
+			}
+		}
+		if _, err := f(ctx, w); !errors.Is(err, context.Canceled) || words > 5 {
+			t.Errorf("%s: stopped, it ends with %v after %d words", name, err, words)
+		}
+		kept := 0
+		w.OnProgress = func(p Progress) { kept = max(kept, p.Kept) }
+		got, err := f(t.Context(), w)
+		if err != nil || kept < 1 || !slices.Equal(got, want) {
+			t.Errorf("%s: gone on with %d pieces: %+v, want %+v (%v)", name, kept, got, want, err)
+		}
+		kept = 0
+		w.OnProgress = func(p Progress) { kept += int(p.Total) - p.Kept }
+		if again, err := f(t.Context(), w); err != nil || kept != 0 || !slices.Equal(again, want) {
+			t.Errorf("%s: again, %d pieces were not kept: %+v, want %+v (%v)", name, kept, again, want, err)
 		}
 	}
 }

@@ -78,8 +78,3 @@ func parallelUntil(ctx context.Context, n int, tick func(done float64), f func(i
 	wg.Wait()
 	return ctx.Err()
 }
-
-// stage is the progress of part i of n equal ones.
-func stage(tick func(float64), i, n int) func(float64) {
-	return func(done float64) { tick((float64(i) + done) / float64(n)) }
-}

@@ -280,18 +280,6 @@ func (e *evaluation) sample(ctx context.Context) (Images, error) {
 	return s, nil
 }
 
-// progress is a task of one chunk that is not kept: it takes seconds.
-func (e *evaluation) progress(about string) func(float64) {
-	start := time.Now()
-	return func(part float64) {
-		p := Progress{Task: about, Done: part, Total: 1, Left: math.NaN()}
-		if part > 0 {
-			p.Left = time.Since(start).Seconds() * (1 - part) / part
-		}
-		e.w.say(p)
-	}
-}
-
 func (e *evaluation) swd(ctx context.Context) error {
 	start := time.Now()
 	s, err := e.sample(ctx)
@@ -301,7 +289,7 @@ func (e *evaluation) swd(ctx context.Context) error {
 	if e.w.Part.is() {
 		return nil
 	}
-	levels, total, err := SlicedWasserstein(ctx, Spread(e.reals, s.N), s, e.o.Seed, e.progress("sliced Wasserstein distance"))
+	levels, total, err := SlicedWasserstein(ctx, e.w, Spread(e.reals, s.N), s, e.o.Seed)
 	if err != nil {
 		return err
 	}
@@ -343,7 +331,7 @@ func (e *evaluation) features(ctx context.Context) error {
 	}
 	against := fmt.Sprintf("%d training images", reals.N)
 	if e.wants(FrechetD) {
-		r, err := Frechet(ctx, reals, ours, e.progress("Fréchet distance"))
+		r, err := Frechet(ctx, e.w, reals, ours)
 		if err != nil {
 			return err
 		}
@@ -352,7 +340,7 @@ func (e *evaluation) features(ctx context.Context) error {
 		}
 	}
 	if e.wants(KernelD) {
-		r, err := Kernel(ctx, reals, ours, e.progress("kernel distance"))
+		r, err := Kernel(ctx, e.w, reals, ours)
 		if err != nil {
 			return err
 		}
@@ -361,7 +349,7 @@ func (e *evaluation) features(ctx context.Context) error {
 		}
 	}
 	if e.wants(Precision) {
-		p, r, err := PrecisionRecall(ctx, pick(reals, ours.N), ours, e.progress("precision and recall"))
+		p, r, err := PrecisionRecall(ctx, e.w, pick(reals, ours.N), ours)
 		if err != nil {
 			return err
 		}

@@ -66,7 +66,7 @@ func TestOwnFeatures(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		d, err := Frechet(t.Context(), c[0], c[1], quiet)
+		d, err := Frechet(t.Context(), &Work{}, c[0], c[1])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -57,26 +58,22 @@ var errFew = errors.New("too few pictures: want at least 16 on each side")
 //
 // Its error is the jackknife's over pictures of both. It is biased upwards where pictures are few beside the number of features; with
 // the same number of pictures on both sides models can still be compared.
-func Frechet(ctx context.Context, a, b Cloud, tick func(float64)) (Estimate, error) {
+func Frechet(ctx context.Context, w *Work, a, b Cloud) (Estimate, error) {
 	if min(a.N, b.N) < 16 {
 		return Estimate{}, errFew
 	}
-	value, err := frechet(a, b)
+	rows, err := pieces(ctx, w, "Fréchet distance", []any{a.hash(), b.hash()}, 1+jackknifeGroups, func(i int, _ func(float64)) ([]float64, error) {
+		x, y := a, b
+		if i > 0 {
+			x, y = a.leaveOut(i-1), b.leaveOut(i-1)
+		}
+		v, err := frechet(x, y)
+		return []float64{v}, err
+	})
 	if err != nil {
 		return Estimate{}, err
 	}
-	tick(1. / (jackknifeGroups + 1))
-	without := make([]float64, jackknifeGroups)
-	for g := range without {
-		if err := ctx.Err(); err != nil {
-			return Estimate{}, err
-		}
-		if without[g], err = frechet(a.leaveOut(g), b.leaveOut(g)); err != nil {
-			return Estimate{}, err
-		}
-		tick(float64(g+2) / (jackknifeGroups + 1))
-	}
-	return Estimate{value, jackknife(without), min(a.N, b.N)}, nil
+	return Estimate{rows[0][0], jackknife(slices.Concat(rows[1:]...)), min(a.N, b.N)}, nil
 }
 
 func frechet(a, b Cloud) (float64, error) {

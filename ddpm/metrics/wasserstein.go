@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/ddpm-tui/ddpm-tui/backend/rng"
 )
@@ -14,6 +15,7 @@ const (
 	swdPatches    = 128  // of each picture and level
 	swdDirections = 256  // that patches are projected on
 	swdForError   = 16   // of which serve the error bar
+	swdBlock      = 16   // of which are computed at a time, and kept together
 	swdSmallest   = 16   // side of the last level
 	swdMost       = 8192 // pictures on each side, whose patches take 2 GB of memory
 	swdScale      = 1000 // distances are told times this, as in the paper
@@ -21,41 +23,59 @@ const (
 
 // SlicedWasserstein is the distance between two sets of pictures of one size by level of the Laplacian pyramid, finest first, and
 // their mean. Of both the first N, the lesser number and at most swdMost, are used. Errors are the jackknife's over pictures of both sets.
-func SlicedWasserstein(ctx context.Context, a, b Images, seed uint64, tick func(float64)) (levels []Estimate, mean Estimate, err error) {
+func SlicedWasserstein(ctx context.Context, w *Work, a, b Images, seed uint64) (levels []Estimate, mean Estimate, err error) {
 	n := min(a.N, b.N, swdMost)
 	a, b = a.First(n), b.First(n)
-	pa, pb := pyramids(a), pyramids(b)
-	without := make([]float64, jackknifeGroups)
-	for l := range pa {
-		side := a.Size >> l
-		var sets [2]descriptors
-		for k, p := range [][][]float32{pa[l], pb[l]} {
-			sets[k] = patches(p, side, a.Channels, uint64(l), seed)
-		}
-		value, left, err := sliced(ctx, sets[0], sets[1], uint64(l), seed, func(part float64) {
-			if tick != nil {
-				tick((float64(l) + part) / float64(len(pa)))
+	pyramid := sync.OnceValue(func() [2][][][]float32 { return [2][][][]float32{pyramids(a), pyramids(b)} }) // not if all was kept
+	var sets [2]descriptors
+	level := -1 // that sets are of
+	const each = swdDirections / swdBlock
+	rows, err := pieces(ctx, w, "sliced Wasserstein distance", []any{a.hash(), b.hash(), seed}, pyramidLevels(a.Size)*each, func(i int, _ func(float64)) ([]float64, error) {
+		l := i / each
+		if l != level {
+			for k, p := range pyramid() {
+				sets[k] = patches(p[l], a.Size>>l, a.Channels, uint64(l), seed)
 			}
-		})
-		if err != nil {
-			return nil, mean, err
+			level = l
+		}
+		return sliced(sets[0], sets[1], i%each*swdBlock, uint64(l), seed), nil
+	})
+	if err != nil {
+		return nil, mean, err
+	}
+	count := len(rows) / each
+	without := make([]float64, jackknifeGroups)
+	for l := range count {
+		value, left := 0.0, make([]float64, jackknifeGroups)
+		for k, v := range slices.Concat(rows[l*each : (l+1)*each]...) { // groups of a distance and those with groups left out
+			if k %= 1 + jackknifeGroups; k == 0 {
+				value += swdScale * v / swdDirections
+			} else {
+				left[k-1] += swdScale * v / swdForError
+			}
 		}
 		levels = append(levels, Estimate{value, jackknife(left), n})
-		mean.Value += value / float64(len(pa))
+		mean.Value += value / float64(count)
 		for g, v := range left {
-			without[g] += v / float64(len(pa))
+			without[g] += v / float64(count)
 		}
 	}
 	mean.Err, mean.N = jackknife(without), n
 	return levels, mean, nil
 }
 
+// pyramidLevels is how many levels the pyramid of a picture of a side has.
+func pyramidLevels(side int) int {
+	n := 1
+	for ; side%2 == 0 && side/2 >= swdSmallest; side /= 2 {
+		n++
+	}
+	return n
+}
+
 // pyramids are the Laplacian pyramids of pictures: [level][picture], each [s,s,C] of values of [-1,1] and their differences.
 func pyramids(m Images) [][][]float32 {
-	levels := 1
-	for s := m.Size; s%2 == 0 && s/2 >= swdSmallest; s /= 2 {
-		levels++
-	}
+	levels := pyramidLevels(m.Size)
 	out := make([][][]float32, levels)
 	for l := range out {
 		out[l] = make([][]float32, m.N)
@@ -184,47 +204,29 @@ func patches(level [][]float32, s, C int, stream, seed uint64) descriptors {
 	return d
 }
 
-// sliced is the mean over random directions of the distance between the sorted projections, and the same with each group of pictures
-// left out.
-func sliced(ctx context.Context, a, b descriptors, stream, seed uint64, tick func(float64)) (value float64, without []float64, err error) {
-	sums := make([]float64, swdDirections)
-	left := make([][jackknifeGroups]float64, swdForError)
-	const block = 16
-	for at := 0; at < swdDirections; at += block {
-		if err := ctx.Err(); err != nil {
-			return 0, nil, err
+// sliced are distances between the sorted projections on swdBlock random directions from the first on, and after each the same with each
+// group of pictures left out: 0 but for the first swdForError directions, [swdBlock * (1 + groups)].
+func sliced(a, b descriptors, first int, stream, seed uint64) []float64 {
+	const row = 1 + jackknifeGroups
+	out := make([]float64, swdBlock*row)
+	parallel(swdBlock, func(i int) {
+		k := first + i
+		dir := make([]float32, a.length)
+		rng.Normals(dir, seed, rng.StreamEvalNoise, uint32(k), 1<<40+stream)
+		norm := 0.0
+		for _, v := range dir {
+			norm += float64(v) * float64(v)
 		}
-		parallel(block, func(k int) {
-			k += at
-			dir := make([]float32, a.length)
-			rng.Normals(dir, seed, rng.StreamEvalNoise, uint32(k), 1<<40+stream)
-			norm := 0.0
-			for _, v := range dir {
-				norm += float64(v) * float64(v)
-			}
-			for i := range dir {
-				dir[i] /= float32(math.Sqrt(norm))
-			}
-			pa, pb := a.project(dir), b.project(dir)
-			if k < swdForError {
-				for g := range jackknifeGroups {
-					left[k][g] = distance1(leaveOut(pa, g), leaveOut(pb, g))
-				}
-			}
-			sums[k] = distance1(pa, pb)
-		})
-		tick(float64(at+block) / swdDirections)
-	}
-	without = make([]float64, jackknifeGroups)
-	for k, v := range sums {
-		value += swdScale * v / swdDirections
-		if k < swdForError {
-			for g := range without {
-				without[g] += swdScale * left[k][g] / swdForError
-			}
+		for i := range dir {
+			dir[i] /= float32(math.Sqrt(norm))
 		}
-	}
-	return value, without, nil
+		pa, pb := a.project(dir), b.project(dir)
+		for g := 0; g < jackknifeGroups && k < swdForError; g++ {
+			out[i*row+1+g] = distance1(leaveOut(pa, g), leaveOut(pb, g))
+		}
+		out[i*row] = distance1(pa, pb)
+	})
+	return out
 }
 
 // project gives each patch's coordinate along dir.

@@ -80,7 +80,7 @@ func (t *Trainer) evaluate(ctx context.Context) (enough bool, err error) {
 		return false, err
 	}
 	perS := float64(n) / time.Since(start).Seconds()
-	levels, total, err := metrics.SlicedWasserstein(ctx, metrics.Spread(t.training, n), metrics.FromFloats(x, n, s.Preview.Size, s.Preview.In), t.Config.Seed, nil)
+	levels, total, err := metrics.SlicedWasserstein(ctx, &metrics.Work{}, metrics.Spread(t.training, n), metrics.FromFloats(x, n, s.Preview.Size, s.Preview.In), t.Config.Seed)
 	if err != nil {
 		return false, err
 	}
