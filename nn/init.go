@@ -14,13 +14,31 @@ import (
 // order, so that it survives any change of the layout inside.
 func (p *Params) Init(seed uint64) []float32 {
 	flat := make([]float32, p.elems)
+	_ = p.Draw(seed, func(offset int, values []float32) error {
+		copy(flat[offset:], values)
+		return nil
+	})
+	return flat
+}
+
+// Draw calls write with the initial values of one parameter after the other, as Init has them, and where they begin in the flat
+// buffer, in floats. The values are the callee's until it returns: large models are never on the host as a whole. It ends with the
+// first error.
+func (p *Params) Draw(seed uint64, write func(offset int, values []float32) error) error {
+	most := 0
+	for _, q := range p.list {
+		most = max(most, q.Shape.Elems())
+	}
+	drawn, laid := make([]float32, most), make([]float32, most)
 	for i, q := range p.sorted() {
-		values := make([]float32, q.Shape.Elems())
+		values, flat := drawn[:q.Shape.Elems()], laid[:q.Shape.Elems()]
 		switch q.Kind {
 		case NormWeight:
 			for e := range values {
 				values[e] = 1
 			}
+		case NormBias:
+			clear(values)
 		case Embedding:
 			rng.Normals(values, seed, rng.StreamInit, uint32(i), 0)
 		case Frequencies: // of the scale that diffusers has
@@ -38,7 +56,10 @@ func (p *Params) Init(seed uint64) []float32 {
 				values[e] = bound * (2*rng.Uniform(words[e%4]) - 1) // one rounding: 2u-1 is exact
 			}
 		}
-		q.each(func(file, at int) { flat[q.Offset+at] = values[file] })
+		q.each(func(file, at int) { flat[at] = values[file] })
+		if err := write(q.Offset, flat); err != nil {
+			return err
+		}
 	}
-	return flat
+	return nil
 }

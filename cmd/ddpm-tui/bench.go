@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash"
 	"hash/fnv"
+	"math"
 	"path/filepath"
 	"sort"
 	"time"
@@ -170,11 +173,16 @@ func (r *benchResult) train(ctx context.Context, b backend.Backend, c *train.Con
 	if err := r.time(ctx, step, 6, s.Executable()); err != nil {
 		return nil, err
 	}
-	weights, err := s.Weights()
-	if err != nil {
-		return nil, err
+	h := fnv.New64a()
+	piece := make([]float32, 1<<16) // not all at once: the peak of the process is the training step's
+	for left, at := s.Params.Elems(), 0; left > 0; left, at = left-len(piece), at+len(piece) {
+		piece = piece[:min(left, len(piece))]
+		if err := model.Read(s.Memory, nn.ParamsBuffer, 4*at, piece); err != nil {
+			return nil, err
+		}
+		digest(h, piece)
 	}
-	r.Checksum = checksum(weights)
+	r.Checksum = fmt.Sprintf("%016x", h.Sum64())
 	return s.Executable(), nil
 }
 
@@ -196,7 +204,8 @@ func (r *benchResult) forward(ctx context.Context, b backend.Backend, c *train.C
 		return nil, err
 	}
 	f.Bind(es...)
-	if err := model.Write(m, nn.ParamsBuffer, 0, params.Init(1)); err != nil {
+	draw := func(offset int, values []float32) error { return model.Write(m, nn.ParamsBuffer, 4*offset, values) }
+	if err := params.Draw(1, draw); err != nil {
 		return nil, err
 	}
 	if err := model.Write(m, model.TableBuffer, 0, model.Table(c.UNet, c.Schedule.T)); err != nil {
@@ -211,7 +220,9 @@ func (r *benchResult) forward(ctx context.Context, b backend.Backend, c *train.C
 	if err := r.time(ctx, func() error { return f.Run(ctx, x, t, nil, y) }, 2, f.Executable()); err != nil {
 		return nil, err
 	}
-	r.Checksum = checksum(y)
+	h := fnv.New64a()
+	digest(h, y)
+	r.Checksum = fmt.Sprintf("%016x", h.Sum64())
 	return f.Executable(), nil
 }
 
@@ -238,10 +249,11 @@ func (r *benchResult) time(ctx context.Context, step func() error, perMAC int64,
 	return ctx.Err()
 }
 
-func checksum(v []float32) string {
-	h := fnv.New64a()
+// digest adds the bits of v to a checksum.
+func digest(h hash.Hash64, v []float32) {
+	var b [4]byte
 	for _, f := range v {
-		fmt.Fprintf(h, "%x,", f)
+		binary.LittleEndian.PutUint32(b[:], math.Float32bits(f))
+		_, _ = h.Write(b[:]) // it returns no error
 	}
-	return fmt.Sprintf("%016x", h.Sum64())
 }

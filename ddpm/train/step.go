@@ -222,7 +222,24 @@ func NewStep(b backend.Backend, c *Config, pixels []byte, images int, comm dist.
 	if err := s.writeConstants(pixels); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return s, s.Restore(State{Params: s.Params.Init(c.Seed)})
+	return s, s.begin()
+}
+
+// begin draws the weights in place of a state: buffers are new, so moments are zero, and the averages are the weights.
+func (s *Step) begin() error {
+	averages := []string{bufParams, bufEMA}
+	for i := range s.Config.EMA.Lengths {
+		averages = append(averages, averageBuffer(i))
+	}
+	err := s.Params.Draw(s.Config.Seed, func(offset int, values []float32) error {
+		for _, name := range averages {
+			if err := model.Write(s.Memory, name, 4*offset, values); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, s.setDone(0), s.restoreScaling(nil))
 }
 
 // planStep plans without taking memory.
@@ -381,12 +398,6 @@ func (s *Step) write(name string, v []float32) error {
 		}
 	}
 	return nil
-}
-
-// Weights reads the parameters alone.
-func (s *Step) Weights() ([]float32, error) {
-	w := make([]float32, s.Params.Elems())
-	return w, model.Read(s.Memory, bufParams, 0, w)
 }
 
 // setDone says how many steps are done, and so which the next one is.
