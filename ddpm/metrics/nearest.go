@@ -2,8 +2,14 @@ package metrics
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
+	"strings"
+	"time"
+
+	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
 
 // A Neighbour is the training picture that is nearest to a picture, by the mean square of the difference of pixels in [-1,1].
@@ -110,4 +116,88 @@ func (n Neighbour) in(training Images) []byte {
 		y = mirrorImage(y, training.Size, training.Channels)
 	}
 	return y
+}
+
+// baseline is how many pictures that are no samples are looked up for comparison.
+const baseline = 256
+
+// nearest looks for each sample among the training images.
+func (e *evaluation) nearest(ctx context.Context) error {
+	start := time.Now()
+	s, err := e.sample(ctx)
+	if err != nil {
+		return err
+	}
+	training, others, what := e.o.Training, e.o.Held.First(baseline), e.o.HeldName
+	if strings.HasPrefix(what, TrainingName) || others.N < 16 {
+		training, others = Split(training, min(baseline, training.N/2))
+		what = "training images that were left out"
+	}
+	usual, err := e.search(ctx, others, training, "nearest training images of "+what)
+	if err != nil {
+		return err
+	}
+	list, err := e.search(ctx, s, e.o.Training, "nearest training images of the samples")
+	if err != nil || e.w.Part.is() {
+		return err
+	}
+	typical := rms(usual)
+	slices.Sort(typical)
+	close := typical[len(typical)/100]
+	ours := rms(list)
+	below := 0
+	for _, d := range ours {
+		if d < close {
+			below++
+		}
+	}
+	pairs := Pairs(s, e.o.Training, list)
+	name, err := e.o.OnPicture("nearest", pairs.Grid(2*model.Columns((s.N+1)/2)))
+	if err != nil {
+		return err
+	}
+	r := mean(ours).into(run.Eval{Metric: Memory, File: name, Against: fmt.Sprintf("%d training images", e.o.Training.N),
+		About: fmt.Sprintf("distance to the nearest training image, root mean square of pixels in levels of 255; %s: %.2f", what, mean(typical).Value)})
+	if err := e.say(start, r); err != nil {
+		return err
+	}
+	r = part(below, len(ours)).into(run.Eval{Metric: "memorised", File: name, Against: fmt.Sprintf("%d training images", e.o.Training.N),
+		About: fmt.Sprintf("part of the samples nearer to a training image than 99%% of %s are (%.2f)", what, close)})
+	return e.say(start, r)
+}
+
+// searchChunk is how many pictures' neighbours are kept together, see featureChunk.
+const searchChunk = sampleChunk
+
+func (e *evaluation) search(ctx context.Context, pictures, training Images, about string) ([]Neighbour, error) {
+	all, err := chunks(ctx, e.w, task{
+		name: "nearest", about: about, n: (pictures.N + searchChunk - 1) / searchChunk, deps: []any{"1", pictures.hash(), training.hash(), e.o.Mirror},
+	}, func(i int, _ []float32, tick func(float64)) ([]float32, error) {
+		list, err := Nearest(ctx, pictures, i*searchChunk, min((i+1)*searchChunk, pictures.N), training, e.o.Mirror, tick)
+		var chunk []float32
+		for _, n := range list {
+			m := float32(0)
+			if n.Mirrored {
+				m = 1
+			}
+			chunk = append(chunk, float32(n.Training), m, float32(n.Distance))
+		}
+		return chunk, err
+	})
+	var list []Neighbour
+	for _, chunk := range all { // those of another process's part are missing, and nobody looks
+		for k := 0; k < len(chunk); k += 3 {
+			list = append(list, Neighbour{len(list), int(chunk[k]), chunk[k+1] == 1, float64(chunk[k+2])})
+		}
+	}
+	return list, err
+}
+
+// rms are distances in levels of a byte.
+func rms(list []Neighbour) []float64 {
+	v := make([]float64, len(list))
+	for i, n := range list {
+		v[i] = 127.5 * math.Sqrt(n.Distance)
+	}
+	return v
 }
