@@ -4,7 +4,7 @@
 // tile has a larger score than all before it, what was summed so far is scaled down.
 #include "common.glsl"
 #include "attention.glsl"
-READ(0, q) READ(1, k) READ(2, v) WRITE(3, o) WRITE(4, lse)
+READ_ANY(0, q) READ_ANY(1, k) READ_ANY(2, v) WRITE_ANY(3, o) WRITE(4, lse)
 const uint PARTS = THREADS / T; // invocations that share a row's softmax
 shared float parts[THREADS];
 shared vec4 factors[SIDE]; // what the sums of each row are scaled by

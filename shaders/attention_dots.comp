@@ -3,7 +3,7 @@
 // dots: [N,heads,L], the sum of do o over a head's channels. L positions, C channels, D a head. arg 0: how many rows.
 #include "common.glsl"
 SPEC(1, L) SPEC(2, C) SPEC(3, D)
-READ(0, dO) READ(1, o) WRITE(2, dots)
+READ_ANY(0, dO) READ_ANY(1, o) WRITE(2, dots)
 
 void main() {
 	const uint heads = C / D;

@@ -3,7 +3,7 @@
 // dk = ds^T q and dv = p^T do; p and ds as in attention_grad_q, their rows here as columns.
 #include "common.glsl"
 #include "attention.glsl"
-READ(0, q) READ(1, k) READ(2, v) READ(3, dO) READ(4, lse) READ(5, dots) WRITE(6, dk) WRITE(7, dv)
+READ_ANY(0, q) READ_ANY(1, k) READ_ANY(2, v) READ_ANY(3, dO) READ(4, lse) READ(5, dots) WRITE_ANY(6, dk) WRITE_ANY(7, dv)
 
 void main() {
 	vec4 sumK[CHUNKS * TC], sumV[CHUNKS * TC];

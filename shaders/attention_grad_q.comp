@@ -3,7 +3,7 @@
 // dq = ds k, with p = exp(q k^T scale - lse) and ds = scale p (do v^T - dots).
 #include "common.glsl"
 #include "attention.glsl"
-READ(0, q) READ(1, k) READ(2, v) READ(3, dO) READ(4, lse) READ(5, dots) WRITE(6, dq)
+READ_ANY(0, q) READ_ANY(1, k) READ_ANY(2, v) READ_ANY(3, dO) READ(4, lse) READ(5, dots) WRITE_ANY(6, dq)
 
 void main() {
 	vec4 sum[CHUNKS * TC];

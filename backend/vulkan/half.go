@@ -30,8 +30,7 @@ func halfMask(bufs []tensor) (mask uint32) {
 
 // halves says which operands of an op may be halfs: h is one that may. Of the outputs, H is always one where its readers agree, f
 // follows the inputs: it is one if any of them is. Everything else is float: parameters, statistics, sums over images (gradients of
-// parameters among them), losses; and attention's operands, of which no variant in halfs
-// was shown to be right yet.
+// parameters among them), losses, the logarithms of attention's sums.
 var halves = map[string]struct{ in, out string }{
 	"add": {"hh", "f"}, "mul": {"hh", "f"}, "scale": {"h", "f"}, "silu": {"h", "f"}, "silu_grad": {"hh", "f"}, "relu": {"h", "f"},
 	"add_row": {"hh", "f"}, "modulate": {"hh", "f"}, "modulate_grad": {"hhh", "f-"}, "concat": {"hh", "f"}, "channels": {"h", "f"},
@@ -39,6 +38,7 @@ var halves = map[string]struct{ in, out string }{
 	"sum_rows": {"h", "-"}, "sum_space": {"h", "-"}, "gather_grad": {"-h", "-"},
 	"conv2d": {"h--", "H"}, "conv2d_data": {"h-", "H"}, "conv2d_weight": {"hh", "-"},
 	"group_norm": {"h--", "f-"}, "group_norm_grad": {"h---h", "f--"},
+	"attention": {"hhh", "f-"}, "attention_grad": {"hhhh-h", "fff"},
 	"mse": {"hh", "--"}, "mse_grad": {"hh-", "f"}, "nll": {"h--", "--"}, "nll_grad": {"h---", "f"},
 }
 
