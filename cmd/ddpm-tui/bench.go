@@ -66,7 +66,7 @@ func newBench() *cobra.Command {
 	f := c.Flags()
 	config := f.String("config", "", "a unet's config.json (diffusers' UNet2DModel); left out: the preset "+train.DefaultPreset)
 	batch := f.Int("batch", 0, "images a step (0: the preset's, 8 with --config)")
-	mode := f.String("mode", "train", "train, fwd, op (a training step, by operation) or replay (what a submission and an operation cost beside what they do)")
+	mode := f.String("mode", "train", "train, fwd, op (a training step, by operation) or replay (what submitting, one by one and together, and an operation cost beside what they do)")
 	iters := f.Int("iters", 8, "timed runs, after one that is not")
 	profile := f.String("profile", "", "write a trace of the last timed run to this file, which ui.perfetto.dev opens")
 	report := f.String("report", "", "run nothing: print a table of the JSON lines in this file, of this program's and of peer_torch.py's benches")

@@ -18,10 +18,22 @@ type replayCost struct {
 	Submit      float64 `json:"submit_s"`      // one operation, submitted and waited for
 	Independent float64 `json:"independent_s"` // one more operation that waits for nothing
 	Dependent   float64 `json:"dependent_s"`   // one more operation that waits for the one before
+	Apart       float64 `json:"apart_s"`       // a step of shortSteps operations: submitted, waited for, its result read
+	Together    float64 `json:"together_s"`    // such a step, of togetherSteps that are submitted together
 }
 
-// replaySteps is how many operations the longer programs have.
-const replaySteps = 1000
+// replaySteps is how many operations the longer programs have, shortSteps how many one has that is like a small network's training step,
+// and togetherSteps how many of those go together.
+const replaySteps, shortSteps, togetherSteps = 1000, 200, 32
+
+// replayNumbers is what each operation works on.
+const replayNumbers = 64
+
+func (c *replayCost) String() string {
+	return fmt.Sprintf("%.1f us to submit a program and wait for it; each operation more costs %.2f us, or %.2f us if it waits for the one before; "+
+		"a step of %d operations takes %.1f us if the host waits for each, %.1f us if %d are submitted together",
+		c.Submit*1e6, c.Independent*1e6, c.Dependent*1e6, shortSteps, c.Apart*1e6, c.Together*1e6, togetherSteps)
+}
 
 // printReplay measures and prints the cost of a replay.
 func printReplay(ctx context.Context, out io.Writer, b backend.Backend, iters int, asJSON bool) error {
@@ -33,20 +45,24 @@ func printReplay(ctx context.Context, out io.Writer, b backend.Backend, iters in
 	if asJSON {
 		return json.NewEncoder(out).Encode(map[string]any{"backend": i.Backend, "device": i.Device, "isa": i.ISA, "mode": "replay", "replay": c})
 	}
-	_, err = fmt.Fprintf(out, "replay on %s: %.1f us to submit a program and wait for it; each operation more costs %.2f us, or %.2f us if it waits for the one before\n",
-		where(i), c.Submit*1e6, c.Independent*1e6, c.Dependent*1e6)
+	_, err = fmt.Fprintf(out, "replay on %s: %v\n", where(i), c)
 	return err
 }
 
 // replay measures the cost of a replay: the best of so many runs.
-func replay(ctx context.Context, b backend.Backend, iters int) (c replayCost, err error) {
+func replay(ctx context.Context, b backend.Backend, iters int) (*replayCost, error) {
+	c := new(replayCost)
 	for _, x := range []struct {
-		steps int
-		chain bool
-		to    *float64
-	}{{1, false, &c.Submit}, {replaySteps, false, &c.Independent}, {replaySteps, true, &c.Dependent}} {
-		if *x.to, err = replayTime(ctx, b, iters, x.steps, x.chain); err != nil {
-			return c, err
+		steps, times int
+		chain        bool
+		to           *float64
+	}{
+		{1, 1, false, &c.Submit}, {replaySteps, 1, false, &c.Independent}, {replaySteps, 1, true, &c.Dependent},
+		{shortSteps, 1, true, &c.Apart}, {shortSteps, togetherSteps, true, &c.Together},
+	} {
+		var err error
+		if *x.to, err = replayTime(ctx, b, iters, x.steps, x.times, x.chain, x.steps == shortSteps); err != nil {
+			return nil, err
 		}
 	}
 	c.Independent = max(0, c.Independent-c.Submit) / (replaySteps - 1)
@@ -54,9 +70,10 @@ func replay(ctx context.Context, b backend.Backend, iters int) (c replayCost, er
 	return c, nil
 }
 
-// replayTime is the seconds of a program of so many operations on 64 numbers, each of the last one's if it is a chain.
-func replayTime(ctx context.Context, b backend.Backend, iters, steps int, chain bool) (best float64, err error) {
-	const n = 64
+// replayTime is the seconds of each of so many replays, submitted together, of a program of so many operations, each of the last one's
+// result if it is a chain. Where it is read, the host gets a result of each replay.
+func replayTime(ctx context.Context, b backend.Backend, iters, steps, times int, chain, read bool) (best float64, err error) {
+	const n = replayNumbers
 	m := model.NewMemory(b)
 	defer func() { err = errors.Join(err, m.Close()) }()
 	g, err := graph.Build(func(g *graph.Graph) {
@@ -64,12 +81,13 @@ func replayTime(ctx context.Context, b backend.Backend, iters, steps int, chain 
 		v := first
 		for i := range steps {
 			if !chain {
-				v = first
+				graph.Keep(g.Scale(first, 1, 1), "y", 4*n*i)
+				continue
 			}
 			v = g.Scale(v, 1, 1)
-			if !chain || i == steps-1 {
-				graph.Keep(v, "y", 4*n*i)
-			}
+		}
+		if chain {
+			graph.Keep(v, "y", 0)
 		}
 	})
 	if err != nil {
@@ -83,12 +101,34 @@ func replayTime(ctx context.Context, b backend.Backend, iters, steps int, chain 
 	if err != nil {
 		return 0, err
 	}
+	results := make([][]byte, times)
+	for i := range results {
+		results[i] = make([]byte, 4*n)
+	}
+	run := func() error {
+		y := m.Buffer("y")
+		if r, ok := es[0].(backend.Recorder); ok && times > 1 {
+			return r.RunRecorded(ctx, y, results)
+		}
+		for _, result := range results {
+			if err := es[0].Run(ctx, 1); err != nil {
+				return err
+			}
+			if !read {
+				continue
+			}
+			if err := y.Read(0, result); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for i := range iters + 1 {
 		start := time.Now()
-		if err := es[0].Run(ctx, 1); err != nil {
+		if err := run(); err != nil {
 			return 0, err
 		}
-		if took := time.Since(start).Seconds(); i == 1 || i > 0 && took < best {
+		if took := time.Since(start).Seconds() / float64(times); i == 1 || i > 0 && took < best {
 			best = took
 		}
 	}

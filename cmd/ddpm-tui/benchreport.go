@@ -85,7 +85,7 @@ func printReport(out io.Writer, file string) error {
 		case l.Right != nil:
 			fmt.Fprintf(w, "%s: %d checks, all right: %v\n", l.On, l.Checks, *l.Right)
 		case l.Replay != nil:
-			fmt.Fprintf(w, "replay: %.1f us to submit and wait, %.2f us an operation more, %.2f us if it waits for the one before\n", l.Replay.Submit*1e6, l.Replay.Independent*1e6, l.Replay.Dependent*1e6)
+			fmt.Fprintf(w, "replay: %v\n", l.Replay)
 		case l.What == "op":
 			fmt.Fprintf(w, "\n%s, batch %d, %s: measured peak %.4g GFLOP/s, %.4g GB/s\nkernel\tshapes\tcalls\tms\tGFLOP/s\tof peak\n", l.Net, l.Images, l.who(), l.Peak/1e9, l.PeakBytes/1e9)
 			for _, k := range l.ByKernel {

@@ -165,7 +165,7 @@ func TestNoSuchDevice(t *testing.T) {
 	}
 }
 
-// TestBenchOnVulkan times the operations of a very small network's training step on the first device.
+// TestBenchOnVulkan times the operations of a very small network's training step on the first device, and what a replay costs.
 func TestBenchOnVulkan(t *testing.T) {
 	long(t)
 	if _, err := vulkan.Devices(); err != nil {
@@ -176,6 +176,11 @@ func TestBenchOnVulkan(t *testing.T) {
 	out, errs, code := invokeWith(t, dir, nil, "bench", "--config", "net.json", "--batch", "1", "--iters", "1", "--mode", "op", "--backend", "vulkan", "--json")
 	if code != 0 || !strings.Contains(out, `"backend":"vulkan"`) || !strings.Contains(out, `"op":"conv2d_weight"`) {
 		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+	out, errs, code = invokeWith(t, dir, nil, "bench", "--iters", "1", "--mode", "replay", "--backend", "vulkan", "--json")
+	var line benchLine
+	if err := json.Unmarshal([]byte(out), &line); code != 0 || err != nil || line.Replay == nil || line.Replay.Apart <= 0 || line.Replay.Together <= 0 {
+		t.Errorf("%d %v\n%s%s", code, err, out, errs)
 	}
 }
 
