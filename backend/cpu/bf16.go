@@ -55,6 +55,7 @@ func (b *Backend) dots(s *backend.Step) bool {
 	}
 	a, n := s.Attrs.(backend.Conv), s.In[0].Shape[0]
 	var in, out int // channels that a product adds up and those that it makes
+	form := b.winograd
 	switch w := s.In[1].Shape; s.Op {
 	case "conv2d":
 		in, out = w[3], w[0]
@@ -64,14 +65,15 @@ func (b *Backend) dots(s *backend.Step) bool {
 		}
 	default:
 		// On maps of 4x4 the zeros around them are more than half of the products.
-		if in, out = s.In[0].Shape[3], w[3]; out < dotChannels || a.H*a.W <= 16 && b.winograd(a, n, in, out) {
+		form = b.winogradWeight
+		if in, out = s.In[0].Shape[3], w[3]; out < dotChannels || a.H*a.W <= 16 && form(a, n, in, out) != nil {
 			return false
 		}
 	}
 	if h, w := convOut(a); in < dotChannels || n*h*w < dotLeast {
 		return false
 	}
-	return b.dot.Tiles || !b.winograd(a, n, in, out)
+	return b.dot.Tiles || form(a, n, in, out) == nil
 }
 
 // roundUp is n rounded up to a multiple of m.

@@ -17,7 +17,7 @@ func init() {
 			if b.dots(s) {
 				return newDotWeight(s).floats()
 			}
-			if b.winogradWeight(s) {
+			if b.winoWeightForm(s) != nil {
 				w := b.winoWeightStep(s)
 				return w.floats() + paddedCopy(s.In[0], 1)
 			}
@@ -71,7 +71,7 @@ func prepareConvWeight(c *call) func() {
 	if c.dots(c.step) {
 		return prepareDotWeight(c)
 	}
-	if c.winogradWeight(c.step) {
+	if c.winoWeightForm(c.step) != nil {
 		return prepareWinoWeight(c)
 	}
 	a := c.step.Attrs.(backend.Conv)

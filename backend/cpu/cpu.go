@@ -32,7 +32,8 @@ type Options struct {
 type Backend struct {
 	level   simd.Level
 	tile    simd.Tile
-	wino    simd.Wino
+	wino4   simd.Wino // of tiles of 4x4
+	wino2   simd.Wino // and of 2x2
 	exact   bool
 	dotName string
 	dotOnce sync.Once
@@ -76,7 +77,8 @@ func New(o Options) (*Backend, error) {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
 	b := &Backend{
-		level: level, tile: simd.TileFor(level), wino: simd.WinoFor(level), vec: simd.VecFor(level), pool: newPool(o.Threads),
+		level: level, tile: simd.TileFor(level), wino4: simd.WinoFor(level, 4), wino2: simd.WinoFor(level, 2),
+		vec: simd.VecFor(level), pool: newPool(o.Threads),
 		dotName: o.Dot, exact: o.Exact || os.Getenv(ExactEnv) != "",
 	}
 	b.workers = make([]worker, o.Threads)

@@ -93,17 +93,19 @@ func (p *product) rows(b *Backend, worker, from, to, panel int) {
 		if len(taps) > 0 {
 			g.Taps, g.B = &taps[0], &p.b[(panel*len(p.taps)+t)*p.kc*nr]
 		}
-		next := 0
+		var next []float32 // what of B this worker needs after these taps
 		if p.ahead > 0 && p.groups(b) == b.panels(p.cols) {
-			if next = 4 * len(taps) * p.kc * nr; t+step >= len(p.taps) { // of the panel that this worker takes next, most likely
-				next = 4 * (p.ahead*len(p.taps) - t) * p.kc * nr
+			if at := (panel*len(p.taps) + t + len(taps)) * p.kc * nr; t+step < len(p.taps) {
+				next = p.b[at:][:min(step, len(p.taps)-t-len(taps))*p.kc*nr]
+			} else if panel+p.ahead < b.panels(p.cols) { // of the panel that it takes next, most likely
+				next = p.b[(panel+p.ahead)*len(p.taps)*p.kc*nr:][:min(step, len(p.taps))*p.kc*nr]
 			}
 		}
 		pixel := p.cursor(from)
 		for m := from; m < to; m += mr {
-			g.Ahead = 0
-			if pass := (m - from) / mr; next > 0 && pass < nr/4 {
-				g.Ahead = next + 64*pass
+			if g.Ahead = nil; len(next) > 0 {
+				g.Ahead = &next[0]
+				next = next[min(len(taps)*simd.Fetched(p.kc), len(next)):]
 			}
 			rows := min(mr, to-m)
 			g.A, g.C = p.a, ptr(p.c, panel*nr)

@@ -12,35 +12,44 @@ import (
 //
 // With few tiles and many channels, the kernel's planes would go out to memory to be read once. So it is the inputs' planes that
 // are made once, and each task takes a panel of output channels: it makes the kernel's planes part by part, and multiplies.
+//
+// Weights that stay are kept for many runs as planes or, with few tiles, as what planes are made from.
 type winoConv struct {
+	form                   *simd.Wino
+	planes                 int
 	tiles                  winoTiles
 	in, out                int // channels
 	mr, nr                 int
-	few                    bool
-	kept                   bool // the kernel's planes were made before, once for many runs; not with few tiles
-	block, group           int  // tiles, and panels of nr output channels, of a task
-	parts                  int  // of the kernel, which is transformed partIn input channels at a time
-	uPlane, vPlane, mPlane int  // floats of a plane: of the kernel or a part, of a block's inputs, of its products with a panel
+	few, kept              bool
+	block, group           int // tiles, and panels of nr output channels, of a task
+	partIn, parts          int // of the kernel, which is transformed partIn input channels at a time
+	uPlane, vPlane, mPlane int // floats of a plane: of the kernel or a part, of a block's inputs, of its products with a panel
 	threads                int
 }
 
 const (
-	partIn     = 64
-	fewTiles   = 64       // at most: the products of a panel stay in the second-level cache
-	fewKernel  = 32 << 10 // elements of [in, out] at least: with fewer, the kernel's planes do
-	winoFloats = 64 << 10 // of the transformed inputs of a block, about
-	winoTasks  = 32       // wanted
-	winoGroup  = 128      // least output channels of a task, which make up for transforming its inputs
+	partFloats = 64 * 32 * 36 // of a part's planes, about
+	fewTiles   = 64           // at most: the products of a panel stay in the second-level cache
+	fewKernel  = 32 << 10     // elements of [in, out] at least: with fewer, the kernel's planes do
+	winoFloats = 64 << 10     // of the transformed inputs of a block, about
+	winoTasks  = 32           // wanted
+	winoGroup  = 128          // least output channels of a task, which make up for transforming its inputs
+	winoLeast  = 8            // tasks, for which a group may have less
 )
 
-func (b *Backend) newWinoConv(tiles winoTiles, in, out int) winoConv {
-	c := winoConv{tiles: tiles, in: in, out: out, mr: b.tile.MR, nr: b.tile.NR, parts: ceil(in, partIn), threads: b.pool.n}
+func (b *Backend) newWinoConv(form *simd.Wino, tiles winoTiles, in, out int) winoConv {
+	c := winoConv{
+		form: form, planes: form.Patch() * form.Patch(), tiles: tiles, in: in, out: out, mr: b.tile.MR, nr: b.tile.NR, threads: b.pool.n,
+	}
+	c.partIn = partFloats / c.planes / c.nr
+	c.parts = ceil(in, c.partIn)
 	if c.few = tiles.count() <= fewTiles && in*out >= fewKernel; c.few {
 		c.block, c.group = ceil(tiles.count(), c.mr)*c.mr, 1
-		c.uPlane = partIn*c.nr + planeGap
+		c.uPlane = c.partIn*c.nr + planeGap
 	} else {
-		c.block = ceil(min(max(winoFloats/(planes*in), 16), 64, tiles.count()), c.mr) * c.mr
-		c.group = max(ceil(c.panels()*c.blocks(), winoTasks), ceil(winoGroup, c.nr))
+		c.block = ceil(min(max(winoFloats/(c.planes*in), 16), 64, tiles.count()), c.mr) * c.mr
+		work := c.panels() * c.blocks()
+		c.group = max(ceil(work, winoTasks), min(ceil(winoGroup, c.nr), ceil(work, winoLeast)))
 		c.uPlane = c.panels()*in*c.nr + planeGap
 	}
 	c.vPlane, c.mPlane = c.block*in+planeGap, c.block*c.nr+planeGap
@@ -54,7 +63,8 @@ func (b *Backend) winoStep(s *backend.Step, data bool) winoConv {
 	if data {
 		in, out = out, in
 	}
-	c := b.newWinoConv(winoTiles{x[0], x[1] / 4, x[2] / 4}, in, out)
+	form := b.winograd(s.Attrs.(backend.Conv), x[0], in, out)
+	c := b.newWinoConv(form, tilesOf(form, x[0], x[1], x[2]), in, out)
 	c.kept = !s.Packed.Absent()
 	return c
 }
@@ -64,7 +74,19 @@ func (c *winoConv) blocks() int { return ceil(c.tiles.count(), c.block) }
 func (c *winoConv) groups() int { return ceil(c.panels(), c.group) }
 
 // raw is the floats of a part of the kernel before it is transformed.
-func (c *winoConv) raw() int { return 9 * partIn * c.nr }
+func (c *winoConv) raw() int { return 9 * c.partIn * c.nr }
+
+// keeps is the floats of what is kept of weights that stay. Planes that do not stay in the cache are not: to read four times the
+// weights from memory takes longer than to make them.
+func (c *winoConv) keeps() int {
+	switch {
+	case c.few:
+		return c.panels() * 9 * c.in * c.nr
+	case c.in*c.out < fewKernel:
+		return c.planes * c.uPlane
+	}
+	return 0
+}
 
 // floats is the scratch memory: the planes that are made once, and what each worker has for itself.
 func (c *winoConv) floats() int {
@@ -74,7 +96,7 @@ func (c *winoConv) floats() int {
 	} else if c.kept {
 		once = 0
 	}
-	return planes*once + c.threads*(planes*(each+c.mPlane)+c.raw()+simd.WinoScratch)
+	return c.planes*once + c.threads*(c.planes*(each+c.mPlane)+c.raw()+simd.WinoScratch)
 }
 
 // winoRun is a winoConv with its memory.
@@ -89,7 +111,7 @@ type winoRun struct {
 }
 
 // winoWorker is what a worker uses: u [planes][panels][in][nr], the same for all, or with few tiles [planes][partIn][nr]; v
-// [planes][block][in], with few tiles the same for all; m [planes][block][nr]; raw [9][partIn][nr].
+// [planes][block][in], with few tiles the same for all; m [planes][block][nr]; raw, a part of the kernel, [9][partIn][nr].
 type winoWorker struct{ u, v, m, raw, scratch []float32 }
 
 // prepareWinoConv returns what computes the convolution of the call's first input with its second.
@@ -108,21 +130,25 @@ func prepareWinoConv(c *call, data bool) func() {
 		w := &r.worker[i]
 		*w = r.worker[0]
 		if i == 0 || !r.few {
-			w.v = take(planes * r.vPlane)
+			w.v = take(r.planes * r.vPlane)
 		}
-		if r.kept {
+		if r.kept && !r.few {
 			w.u = c.kept
 		} else if i == 0 || r.few {
-			w.u = take(planes * r.uPlane)
+			w.u = take(r.planes * r.uPlane)
 		}
-		w.m, w.raw, w.scratch = take(planes*r.mPlane), take(r.raw()), take(simd.WinoScratch)
+		w.m, w.raw, w.scratch = take(r.planes*r.mPlane), take(r.raw()), take(simd.WinoScratch)
 	}
 	var refresh func()
 	r.x, refresh = c.padded(c.in[0].image(), 1, rest)
+	kernelTask, kernelTasks := r.kernelTask, r.panels()*r.parts
 	if c.step.Pack {
-		return func() { c.pool.run(r.panels()*r.parts, r.kernelTask) }
+		if r.few {
+			kernelTask = r.keepTask
+		}
+		return func() { c.pool.run(kernelTasks, kernelTask) }
 	}
-	first, firstTasks, second, secondTasks := r.kernelTask, r.panels()*r.parts, r.blockTask, r.blocks()*r.groups()
+	first, firstTasks, second, secondTasks := kernelTask, kernelTasks, r.blockTask, r.blocks()*r.groups()
 	if r.few {
 		first, firstTasks, second, secondTasks = r.inputTask, ceil(r.tiles.count(), r.mr), r.panelTask, r.panels()
 	} else if r.kept {
@@ -139,8 +165,14 @@ func prepareWinoConv(c *call, data bool) func() {
 
 // kernelTask makes a part of a panel of u.
 func (r *winoRun) kernelTask(worker, i int) {
-	panel, from := i/r.parts, i%r.parts*partIn
+	panel, from := i/r.parts, i%r.parts*r.partIn
 	r.transformKernel(worker, panel, from, (panel*r.in+from)*r.nr)
+}
+
+// keepTask turns a part of a panel of weights that stay.
+func (r *winoRun) keepTask(_, i int) {
+	panel, from := i/r.parts, i%r.parts*r.partIn
+	r.turn(r.turned(panel, from), panel, from)
 }
 
 // blockTask computes a block of tiles for a group of panels.
@@ -149,7 +181,7 @@ func (r *winoRun) blockTask(worker, i int) {
 	from, to := block*r.block, min((block+1)*r.block, r.tiles.count())
 	r.transformInputs(worker, from, to, 0)
 	for panel := group * r.group; panel < min((group+1)*r.group, r.panels()); panel++ {
-		r.multiply(worker, to-from, 0, r.in, panel*r.in*r.nr)
+		r.multiply(worker, to-from, 0, r.in, panel*r.in*r.nr, nil)
 		r.transformOutputs(worker, from, to, panel)
 	}
 }
@@ -161,40 +193,65 @@ func (r *winoRun) inputTask(worker, i int) {
 
 // panelTask computes a panel for all tiles.
 func (r *winoRun) panelTask(worker, panel int) {
-	for from := 0; from < r.in; from += partIn {
+	for from := 0; from < r.in; from += r.partIn {
 		r.transformKernel(worker, panel, from, 0)
-		r.multiply(worker, r.tiles.count(), from, min(partIn, r.in-from), 0)
+		r.multiply(worker, r.tiles.count(), from, min(r.partIn, r.in-from), 0, r.following(panel, from))
 	}
 	r.transformOutputs(worker, 0, r.tiles.count(), panel)
 }
 
+// turned is where a part of a panel of weights that stay is kept.
+func (r *winoRun) turned(panel, from int) []float32 { return r.c.kept[(panel*r.in+from)*9*r.nr:] }
+
+// following is what is kept of the part that a worker needs after this one, most likely; nil where nothing is kept.
+func (r *winoRun) following(panel, from int) *float32 {
+	if from += r.partIn; from >= r.in {
+		panel, from = panel+r.threads, 0
+	}
+	if !r.kept || panel >= r.panels() {
+		return nil
+	}
+	return &r.turned(panel, from)[0]
+}
+
+// turn makes dst, [9][channels of the part][nr], of a part of a panel of a forward convolution's kernel.
+func (r *winoRun) turn(dst []float32, panel, from int) {
+	n, cols := min(r.partIn, r.in-from), min(r.nr, r.out-panel*r.nr)
+	for tap := range 9 {
+		r.c.packRows(dst[tap*n*r.nr:], ptr(r.w, (panel*r.nr*9+tap)*r.in+from), n, cols, 9*r.in, r.nr, 0)
+	}
+}
+
 // transformKernel makes a part of a panel, at a place in each plane of u. For the data gradient, taps count backwards.
 func (r *winoRun) transformKernel(worker, panel, from, at int) {
-	n, cols := min(partIn, r.in-from), min(r.nr, r.out-panel*r.nr)
+	n, cols := min(r.partIn, r.in-from), min(r.nr, r.out-panel*r.nr)
 	mem, a := &r.worker[worker], &r.c.workers[worker].wino
-	*a = simd.WinoArgs{Dst: &mem.u[at], DstRow: 6 * r.uPlane, DstCol: r.uPlane, Scratch: &mem.scratch[0]}
+	*a = simd.WinoArgs{Dst: &mem.u[at], DstRow: r.form.Patch() * r.uPlane, DstCol: r.uPlane, Scratch: &mem.scratch[0]}
 	if r.data {
 		a.Src, a.SrcRow, a.SrcCol, a.SrcNext = ptr(r.w, (from*9+8)*r.out+panel*r.nr), -3*r.out, -r.out, 9*r.out
 		a.DstNext, a.N, a.Count = r.nr, cols, n
 	} else {
-		for tap := range 9 {
-			r.c.packRows(mem.raw[tap*n*r.nr:], ptr(r.w, (panel*r.nr*9+tap)*r.in+from), n, cols, 9*r.in, r.nr, 0)
+		turned := mem.raw
+		if r.kept && r.few {
+			turned = r.turned(panel, from)
+		} else {
+			r.turn(turned, panel, from)
 		}
-		a.Src, a.SrcRow, a.SrcCol, a.N, a.Count = &mem.raw[0], 3*n*r.nr, n*r.nr, n*r.nr, 1
+		a.Src, a.SrcRow, a.SrcCol, a.N, a.Count = &turned[0], 3*n*r.nr, n*r.nr, n*r.nr, 1
 	}
-	r.c.wino.Weights(a)
+	r.form.Weights(a)
 }
 
 // transformInputs makes the rows of v for the tiles [from, to), from a row on.
 func (r *winoRun) transformInputs(worker, from, to, row int) {
 	mem, a := &r.worker[worker], &r.c.workers[worker].wino
 	*a = simd.WinoArgs{
-		SrcRow: r.x.rows, SrcCol: r.x.pixs, SrcNext: 4 * r.x.pixs,
-		DstRow: 6 * r.vPlane, DstCol: r.vPlane, DstNext: r.in, N: r.in, Scratch: &mem.scratch[0],
+		SrcRow: r.x.rows, SrcCol: r.x.pixs, SrcNext: r.form.Tile * r.x.pixs,
+		DstRow: r.form.Patch() * r.vPlane, DstCol: r.vPlane, DstNext: r.in, N: r.in, Scratch: &mem.scratch[0],
 	}
 	r.tiles.runs(from, to, func(i, n, y, x, count int) {
-		a.Src, a.Dst, a.Count = r.x.patch(n, y, x, 1), &mem.v[(row+i)*r.in], count
-		r.c.wino.Input(a)
+		a.Src, a.Dst, a.Count = r.x.patch(r.form, n, y, x, 1), &mem.v[(row+i)*r.in], count
+		r.form.Input(a)
 	})
 }
 
@@ -202,33 +259,39 @@ func (r *winoRun) transformInputs(worker, from, to, row int) {
 func (r *winoRun) transformOutputs(worker, from, to, panel int) {
 	mem, a := &r.worker[worker], &r.c.workers[worker].wino
 	*a = simd.WinoArgs{
-		SrcRow: 6 * r.mPlane, SrcCol: r.mPlane, SrcNext: r.nr,
-		DstRow: r.y.rows, DstCol: r.y.pixs, DstNext: 4 * r.y.pixs, N: min(r.nr, r.out-panel*r.nr), Scratch: &mem.scratch[0],
+		SrcRow: r.form.Patch() * r.mPlane, SrcCol: r.mPlane, SrcNext: r.nr,
+		DstRow: r.y.rows, DstCol: r.y.pixs, DstNext: r.form.Tile * r.y.pixs, N: min(r.nr, r.out-panel*r.nr), Scratch: &mem.scratch[0],
 	}
 	if r.bias != nil {
 		a.Bias = ptr(r.bias, panel*r.nr)
 	}
+	m := r.form.Tile
 	r.tiles.runs(from, to, func(i, n, y, x, count int) {
-		a.Src, a.Dst, a.Count = &mem.m[i*r.nr], ptr(r.y.patch(n, y, x, 0), panel*r.nr), count
-		r.c.wino.Output(a)
-		for h := 4 * y; h < 4*y+4; h++ {
-			r.c.finish(r.y, n, h, 4*x, 1, 4*count, panel*r.nr, panel*r.nr+a.N)
+		a.Src, a.Dst, a.Count = &mem.m[i*r.nr], ptr(r.y.patch(r.form, n, y, x, 0), panel*r.nr), count
+		r.form.Output(a)
+		for h := m * y; h < m*y+m; h++ {
+			r.c.finish(r.y, n, h, m*x, 1, m*count, panel*r.nr, panel*r.nr+a.N)
 		}
 	})
 }
 
 // multiply computes, or after from 0 adds to, the products of the first rows of v with a panel of u: of n input channels, which
 // lie at a place in each plane of u. What v holds behind the last row, up to a whole tile of rows, goes into rows of m that
-// nobody reads.
-func (r *winoRun) multiply(worker, rows, from, n, at int) {
+// nobody reads. Meanwhile as many weights as a part has are fetched from ahead on.
+func (r *winoRun) multiply(worker, rows, from, n, at int, ahead *float32) {
 	mem, g := &r.worker[worker], &r.c.workers[worker].gemm
 	*g = simd.GEMMArgs{Taps: &oneTap[0], NTaps: 1, KC: n, Acc: from > 0}
 	for i := range r.mr {
 		g.Pix[i], g.Out[i] = i*r.in, i*r.nr
 	}
-	for p := range planes {
+	fetched := 0
+	for p := range r.planes {
 		g.B = &mem.u[p*r.uPlane+at]
 		for row := 0; row < rows; row += r.mr {
+			if g.Ahead = nil; ahead != nil && fetched < 9*n*r.nr {
+				g.Ahead = ptr(ahead, fetched)
+				fetched += simd.Fetched(n)
+			}
 			g.A, g.C = &mem.v[p*r.vPlane+row*r.in+from], &mem.m[p*r.mPlane+row*r.nr]
 			r.c.tile.GEMM(g)
 		}

@@ -201,20 +201,26 @@ func TestWinograd(t *testing.T) {
 	t.Setenv(cpu.ExactEnv, "")
 	for _, c := range []struct {
 		conv
-		fast bool
+		fast, weight bool // convolution and data gradient, and weight gradient
 	}{
-		{conv3x3(3, 8, 12, 32, 48), true},  // tiles of one image among those of another
-		{conv3x3(1, 36, 36, 16, 16), true}, // two blocks of tiles
-		{conv3x3(5, 4, 4, 16, 80), true},   // one tile an image, a part of a panel
-		{conv3x3(2, 16, 16, 64, 192), true},
-		{conv3x3(2, 8, 8, 144, 32), true},
-		{conv3x3(8, 8, 8, 160, 224), true}, // few tiles, two and a half parts
-		{conv3x3(2, 6, 8, 32, 32), false},
-		{conv3x3(1, 4, 8, 32, 32), false},
-		{conv3x3(2, 8, 8, 3, 32), false},
-		{conv3x3(1, 8, 8, 512, 256), false}, // the kernel is larger than the work
+		{conv3x3(3, 8, 12, 32, 48), true, true},  // tiles of one image among those of another
+		{conv3x3(1, 36, 36, 16, 16), true, true}, // two blocks of tiles
+		{conv3x3(17, 4, 4, 16, 80), true, true},  // one tile an image, a part of a panel
+		{conv3x3(5, 4, 4, 16, 80), false, true},
+		{conv3x3(2, 16, 16, 64, 192), true, true},
+		{conv3x3(2, 8, 8, 144, 96), true, true},    // tiles of 2x2
+		{conv3x3(8, 8, 8, 160, 224), true, true},   // few tiles, two and a half parts
+		{conv3x3(1, 6, 8, 160, 256), true, true},   // few tiles of 2x2, one and a bit parts
+		{conv3x3(3, 14, 10, 48, 80), true, true},   // many of 2x2
+		{conv3x3(1, 14, 14, 16, 32), false, true},  // too little work
+		{conv3x3(2, 7, 8, 160, 256), false, false}, // an odd extent
+		{conv3x3(1, 4, 4, 512, 256), false, false},
+		{conv3x3(2, 8, 8, 3, 32), false, false},
 	} {
 		for _, op := range []string{"conv2d", "conv2d_data", "conv2d_weight"} {
+			if op == "conv2d_weight" {
+				c.fast = c.weight
+			}
 			want := c.reference(op)
 			for _, l := range simd.Supported() {
 				t.Run(fmt.Sprintf("%s/%v/%v", op, c, l), func(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 // products to its sums, and so on; all of that stays in the second-level cache. At the end it transforms the sums. With more
 // than one share the results, which are a quarter of the sums, are added up in order.
 type winoWeight struct {
+	form            *simd.Wino
+	planes          int
 	tiles           winoTiles
 	in, out         int
 	mr, nr          int
@@ -32,18 +34,21 @@ const (
 	shareTiles  = 64 // of a share, at least
 )
 
-// winogradWeight reports whether the step, with op conv2d_weight, takes this form.
-func (b *Backend) winogradWeight(s *backend.Step) bool {
-	return b.winograd(s.Attrs.(backend.Conv), s.In[0].Shape[0], s.In[0].Shape[3], s.In[1].Shape[3])
+// winoWeightForm is the form that the step, with op conv2d_weight, takes, or nil.
+func (b *Backend) winoWeightForm(s *backend.Step) *simd.Wino {
+	return b.winogradWeight(s.Attrs.(backend.Conv), s.In[0].Shape[0], s.In[0].Shape[3], s.In[1].Shape[3])
 }
 
 // evenly cuts n channels into blocks of about so many: multiples of lanes, all but the last the same.
 func evenly(n, about, lanes int) int { return ceil(ceil(n, max(1, (n+about/2)/about)), lanes) * lanes }
 
 func (b *Backend) winoWeightStep(s *backend.Step) winoWeight {
-	x, in, out := s.In[0].Shape, s.In[0].Shape[3], s.In[1].Shape[3]
-	w := winoWeight{tiles: winoTiles{x[0], x[1] / 4, x[2] / 4}, in: in, out: out, mr: b.tile.MR, nr: b.tile.NR, threads: b.pool.n}
-	w.inBlock, w.outBlock = evenly(in, weightBlock, max(b.wino.Lanes, w.nr)), evenly(out, weightBlock, b.wino.Lanes)
+	x, in, out, form := s.In[0].Shape, s.In[0].Shape[3], s.In[1].Shape[3], b.winoWeightForm(s)
+	w := winoWeight{
+		form: form, planes: form.Patch() * form.Patch(), tiles: tilesOf(form, x[0], x[1], x[2]), in: in, out: out,
+		mr: b.tile.MR, nr: b.tile.NR, threads: b.pool.n,
+	}
+	w.inBlock, w.outBlock = evenly(in, weightBlock, max(form.Lanes, w.nr)), evenly(out, weightBlock, form.Lanes)
 	w.blocks = w.inBlocks() * ceil(out, w.outBlock)
 	tiles := w.tiles.count()
 	w.shares = max(1, min(ceil(weightTasks, w.blocks), tiles/shareTiles))
@@ -58,7 +63,7 @@ func (b *Backend) winoWeightStep(s *backend.Step) winoWeight {
 func (w *winoWeight) inBlocks() int { return ceil(w.in, w.inBlock) }
 
 // worker is the floats that a worker uses, partial those of the shares' results.
-func (w *winoWeight) worker() int { return planes*(w.vPlane+w.wPlane+w.sPlane) + simd.WinoScratch }
+func (w *winoWeight) worker() int { return w.planes*(w.vPlane+w.wPlane+w.sPlane) + simd.WinoScratch }
 
 func (w *winoWeight) partial() int {
 	if w.shares == 1 {
@@ -91,7 +96,7 @@ func prepareWinoWeight(c *call) func() {
 	}
 	r.worker = make([]winoWeightWorker, r.threads)
 	for i := range r.worker {
-		r.worker[i] = winoWeightWorker{take(planes * r.vPlane), take(planes * r.wPlane), take(planes * r.sPlane), take(simd.WinoScratch)}
+		r.worker[i] = winoWeightWorker{take(r.planes * r.vPlane), take(r.planes * r.wPlane), take(r.planes * r.sPlane), take(simd.WinoScratch)}
 	}
 	dw := c.out[0].f32()
 	if r.dw = take(r.partial()); r.shares == 1 {
@@ -134,20 +139,20 @@ func (r *winoWeightRun) task(worker, i int) {
 
 // transform makes v and w for the tiles [from, to).
 func (r *winoWeightRun) transform(worker, from, to, in, ins, out, outs int) {
-	mem, a := &r.worker[worker], &r.c.workers[worker].wino
+	mem, a, form := &r.worker[worker], &r.c.workers[worker].wino, r.form
 	*a = simd.WinoArgs{
-		SrcRow: r.x.rows, SrcCol: r.x.pixs, SrcNext: 4 * r.x.pixs,
-		DstRow: 6 * r.vPlane, DstCol: r.vPlane, DstNext: r.vRow, N: ins, Scratch: &mem.scratch[0],
+		SrcRow: r.x.rows, SrcCol: r.x.pixs, SrcNext: form.Tile * r.x.pixs,
+		DstRow: form.Patch() * r.vPlane, DstCol: r.vPlane, DstNext: r.vRow, N: ins, Scratch: &mem.scratch[0],
 	}
 	r.tiles.runs(from, to, func(i, n, y, x, count int) {
-		a.Src, a.Dst, a.Count = ptr(r.x.patch(n, y, x, 1), in), &mem.v[i*r.vRow], count
-		r.c.wino.Input(a)
+		a.Src, a.Dst, a.Count = ptr(r.x.patch(form, n, y, x, 1), in), &mem.v[i*r.vRow], count
+		form.Input(a)
 	})
-	a.SrcRow, a.SrcCol, a.SrcNext = r.dy.rows, r.dy.pixs, 4*r.dy.pixs
-	a.DstRow, a.DstCol, a.DstNext, a.N = 6*r.wPlane, r.wPlane, r.wRow, outs
+	a.SrcRow, a.SrcCol, a.SrcNext = r.dy.rows, r.dy.pixs, form.Tile*r.dy.pixs
+	a.DstRow, a.DstCol, a.DstNext, a.N = form.Patch()*r.wPlane, r.wPlane, r.wRow, outs
 	r.tiles.runs(from, to, func(i, n, y, x, count int) {
-		a.Src, a.Dst, a.Count = ptr(r.dy.patch(n, y, x, 0), out), &mem.w[i*r.wRow], count
-		r.c.wino.OutputGrad(a)
+		a.Src, a.Dst, a.Count = ptr(r.dy.patch(form, n, y, x, 0), out), &mem.w[i*r.wRow], count
+		form.OutputGrad(a)
 	})
 }
 
@@ -156,7 +161,7 @@ func (r *winoWeightRun) add(worker, tiles, ins, outs int, acc bool) {
 	mem, o := &r.worker[worker], &r.c.workers[worker].outer
 	*o = simd.OuterArgs{XRows: &oneTap[0], YRows: &oneTap[0], Rows: 1, P: tiles, XStride: r.wRow, YStride: r.vRow, Acc: acc}
 	narrow := ceil(outs, r.mr)
-	for plane := range planes {
+	for plane := range r.planes {
 		s := mem.s[plane*r.sPlane:]
 		for wide := range ceil(ins, r.nr) {
 			o.Y, o.YN = &mem.v[plane*r.vPlane+wide*r.nr], min(r.nr, ins-wide*r.nr)
@@ -170,16 +175,16 @@ func (r *winoWeightRun) add(worker, tiles, ins, outs int, acc bool) {
 
 // finish transforms the sums into the block's part of the share's gradient.
 func (r *winoWeightRun) finish(worker, share, in, ins, out, outs int) {
-	mem, a := &r.worker[worker], &r.c.workers[worker].wino
+	mem, a, form := &r.worker[worker], &r.c.workers[worker].wino, r.form
 	*a = simd.WinoArgs{
-		SrcRow: 6 * r.sPlane, SrcCol: r.sPlane, SrcNext: r.nr, DstRow: 3 * r.in, DstCol: r.in, DstNext: 9 * r.in, Scratch: &mem.scratch[0],
+		SrcRow: form.Patch() * r.sPlane, SrcCol: r.sPlane, SrcNext: r.nr, DstRow: 3 * r.in, DstCol: r.in, DstNext: 9 * r.in, Scratch: &mem.scratch[0],
 	}
 	narrow := ceil(outs, r.mr)
 	for wide := range ceil(ins, r.nr) {
 		for k := range narrow {
 			a.Src, a.Dst = &mem.s[(wide*narrow+k)*r.mr*r.nr], &r.dw[((share*r.out+out+k*r.mr)*9*r.in)+in+wide*r.nr]
 			a.N, a.Count = min(r.nr, ins-wide*r.nr), min(r.mr, outs-k*r.mr)
-			r.c.wino.WeightsGrad(a)
+			form.WeightsGrad(a)
 		}
 	}
 }

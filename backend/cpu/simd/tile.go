@@ -15,3 +15,7 @@ type Tile struct {
 // TileFor returns the kernels of level l, or of the highest supported level
 // below it.
 func TileFor(l Level) Tile { return tileFor(min(l, hardware())) }
+
+// Fetched is how many floats from GEMMArgs.Ahead on are fetched for each tap
+// of kc elements: two cache lines every four steps.
+func Fetched(kc int) int { return kc / 4 * 32 }

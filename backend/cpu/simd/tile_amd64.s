@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func gemmAVX2(args *GEMMArgs)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·gemmAVX2(SB), NOSPLIT, $0-8
 	MOVQ    args+0(FP), AX
 	MOVQ    176(AX), CX
@@ -40,25 +40,27 @@ nobias:
 	VXORPS Y11, Y11, Y11
 
 start:
-	MOVQ  72(AX), CX
-	MOVQ  80(AX), DX
-	TESTQ DX, DX
-	JLE   finish
-	MOVQ  (AX), BX
-	MOVQ  96(AX), SI
-	MOVQ  8(AX), DI
-	LEAQ  (BX)(DI*4), DI
-	MOVQ  16(AX), R8
-	LEAQ  (BX)(R8*4), R8
-	MOVQ  24(AX), R9
-	LEAQ  (BX)(R9*4), R9
-	MOVQ  32(AX), R10
-	LEAQ  (BX)(R10*4), R10
-	MOVQ  40(AX), R11
-	LEAQ  (BX)(R11*4), R11
-	MOVQ  48(AX), R12
-	LEAQ  (BX)(R12*4), R12
-	MOVQ  264(AX), R13
+	MOVQ    72(AX), CX
+	MOVQ    80(AX), DX
+	TESTQ   DX, DX
+	JLE     finish
+	MOVQ    (AX), BX
+	MOVQ    96(AX), SI
+	MOVQ    8(AX), DI
+	LEAQ    (BX)(DI*4), DI
+	MOVQ    16(AX), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVQ    24(AX), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVQ    32(AX), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVQ    40(AX), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVQ    48(AX), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVQ    264(AX), R13
+	TESTQ   R13, R13
+	CMOVQEQ SI, R13
 
 tap:
 	MOVQ (CX), AX
@@ -69,7 +71,9 @@ tap:
 	JZ   tail
 
 body:
-	PREFETCHT1   (SI)(R13*1)
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
 	VMOVUPS      (SI), Y12
 	VMOVUPS      32(SI), Y13
 	VBROADCASTSS (DI)(AX*4), Y14
@@ -471,7 +475,7 @@ done:
 	RET
 
 // func gemmAVX512(args *GEMMArgs)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, CMOV, MMX+
 TEXT ·gemmAVX512(SB), NOSPLIT, $0-8
 	MOVQ    args+0(FP), AX
 	MOVQ    176(AX), CX
@@ -514,29 +518,31 @@ nobias:
 	VXORPS Z15, Z15, Z15
 
 start:
-	MOVQ  72(AX), CX
-	MOVQ  80(AX), DX
-	TESTQ DX, DX
-	JLE   finish
-	MOVQ  (AX), BX
-	MOVQ  96(AX), SI
-	MOVQ  8(AX), DI
-	LEAQ  (BX)(DI*4), DI
-	MOVQ  16(AX), R8
-	LEAQ  (BX)(R8*4), R8
-	MOVQ  24(AX), R9
-	LEAQ  (BX)(R9*4), R9
-	MOVQ  32(AX), R10
-	LEAQ  (BX)(R10*4), R10
-	MOVQ  40(AX), R11
-	LEAQ  (BX)(R11*4), R11
-	MOVQ  48(AX), R12
-	LEAQ  (BX)(R12*4), R12
-	MOVQ  56(AX), R13
-	LEAQ  (BX)(R13*4), R13
-	MOVQ  64(AX), R14
-	LEAQ  (BX)(R14*4), R14
-	MOVQ  264(AX), R15
+	MOVQ    72(AX), CX
+	MOVQ    80(AX), DX
+	TESTQ   DX, DX
+	JLE     finish
+	MOVQ    (AX), BX
+	MOVQ    96(AX), SI
+	MOVQ    8(AX), DI
+	LEAQ    (BX)(DI*4), DI
+	MOVQ    16(AX), R8
+	LEAQ    (BX)(R8*4), R8
+	MOVQ    24(AX), R9
+	LEAQ    (BX)(R9*4), R9
+	MOVQ    32(AX), R10
+	LEAQ    (BX)(R10*4), R10
+	MOVQ    40(AX), R11
+	LEAQ    (BX)(R11*4), R11
+	MOVQ    48(AX), R12
+	LEAQ    (BX)(R12*4), R12
+	MOVQ    56(AX), R13
+	LEAQ    (BX)(R13*4), R13
+	MOVQ    64(AX), R14
+	LEAQ    (BX)(R14*4), R14
+	MOVQ    264(AX), R15
+	TESTQ   R15, R15
+	CMOVQEQ SI, R15
 
 tap:
 	MOVQ (CX), AX
@@ -547,7 +553,9 @@ tap:
 	JZ   tail
 
 body:
-	PREFETCHT1   (SI)(R15*1)
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         $0x00000080, R15
 	VMOVUPS      (SI), Z16
 	VMOVUPS      64(SI), Z17
 	VBROADCASTSS (DI)(AX*4), Z18

@@ -29,7 +29,7 @@ type GEMMArgs struct {
 	Add    *float32   // base of a residual, or nil for none; may be C
 	AddOff [MaxMR]int // offset of each residual row from Add
 	Acc    bool       // add to what C holds
-	Ahead  int        // bytes from what is read of B to what will be: of NR/4 cache lines of it, one is fetched
+	Ahead  *float32   // from here on, Fetched(KC) floats for each tap are fetched into the second-level cache; nil for nothing
 }
 
 // OuterArgs are the arguments of Tile.Outer, which computes an [MR, NR] tile

@@ -2,8 +2,9 @@ package simd
 
 //go:generate go run -C ../asm ./wino -pkg simd -out ../simd/wino_amd64.s -stubs ../simd/wino_amd64.go
 
-// Wino holds the transforms of Winograd's minimal filtering F(4x4, 3x3) (Lavin
-// and Gray, "Fast algorithms for convolutional neural networks", 2016). For a
+// Wino holds the transforms of Winograd's minimal filtering F(4x4, 3x3) or
+// F(2x2, 3x3) (Lavin and Gray, "Fast algorithms for convolutional neural
+// networks", 2016). For a
 // 6x6 patch d of an image, a 3x3 kernel g, and * element by element, the 4x4
 // outputs are
 //
@@ -23,20 +24,32 @@ package simd
 // Their rounding error is half that of the usual points, 1 and 2: a and b are
 // each other's inverse, so the powers stay closest to 1.
 //
+// F(2x2, 3x3), for tiles of 2x2, has the usual points 0, 1, -1 and infinity, 16
+// multiplications in place of 36, and patches of 4x4:
+//
+//	     1  0 -1 0         1    0    0
+//	Bt = 0  1  1 0    G = 1/2  1/2  1/2    At = 1 1  1 0
+//	     0 -1  1 0        1/2 -1/2  1/2         0 1 -1 1
+//	     0 -1  0 1         0    0    1
+//
 // All run on one goroutine and allocate nothing. Arguments escape: allocate
 // them once and reuse them.
 type Wino struct {
+	Tile    int             // outputs along the side of a tile, 4 or 2
 	Lanes   int             // channels are multiples of this
-	Input   func(*WinoArgs) // 6x6 to 6x6: Bt d B
-	Output  func(*WinoArgs) // 6x6 to 4x4: At m A + Bias
-	Weights func(*WinoArgs) // 3x3 to 6x6: G g Gt
+	Input   func(*WinoArgs) // 6x6 (4x4) to 6x6 (4x4): Bt d B
+	Output  func(*WinoArgs) // 6x6 (4x4) to 4x4 (2x2): At m A + Bias
+	Weights func(*WinoArgs) // 3x3 to 6x6 (4x4): G g Gt
 
 	// For the weight gradient, which is the transposed algorithm:
 	// dg = Gt [sum over patches of (A dy At) * (Bt d B)] G.
-	OutputGrad  func(*WinoArgs) // 4x4 to 6x6: A dy At
-	WeightsGrad func(*WinoArgs) // 6x6 to 3x3: Gt s G
+	OutputGrad  func(*WinoArgs) // 4x4 (2x2) to 6x6 (4x4): A dy At
+	WeightsGrad func(*WinoArgs) // 6x6 (4x4) to 3x3: Gt s G
 }
 
-// WinoFor returns the transforms of level l, or of the highest supported level
-// below it.
-func WinoFor(l Level) Wino { return winoFor(min(l, hardware())) }
+// Patch is the side of the patch of inputs that a tile of outputs reads.
+func (w *Wino) Patch() int { return w.Tile + 2 }
+
+// WinoFor returns the transforms for tiles of 4x4 or 2x2 of level l, or of the
+// highest supported level below it.
+func WinoFor(l Level, tile int) Wino { return winoFor(min(l, hardware()), tile) }

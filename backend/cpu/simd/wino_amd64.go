@@ -29,6 +29,31 @@ func winoOutputGradAVX2(args *WinoArgs)
 //go:noescape
 func winoWeightsGradAVX2(args *WinoArgs)
 
+// winoInput2AVX2 is Wino.Input: Bt d B.
+//
+//go:noescape
+func winoInput2AVX2(args *WinoArgs)
+
+// winoOutput2AVX2 is Wino.Output: At m A + Bias.
+//
+//go:noescape
+func winoOutput2AVX2(args *WinoArgs)
+
+// winoWeights2AVX2 is Wino.Weights: G g Gt.
+//
+//go:noescape
+func winoWeights2AVX2(args *WinoArgs)
+
+// winoOutputGrad2AVX2 is Wino.OutputGrad: A dy At.
+//
+//go:noescape
+func winoOutputGrad2AVX2(args *WinoArgs)
+
+// winoWeightsGrad2AVX2 is Wino.WeightsGrad: Gt s G.
+//
+//go:noescape
+func winoWeightsGrad2AVX2(args *WinoArgs)
+
 // winoInputAVX512 is Wino.Input: Bt d B.
 //
 //go:noescape
@@ -53,3 +78,28 @@ func winoOutputGradAVX512(args *WinoArgs)
 //
 //go:noescape
 func winoWeightsGradAVX512(args *WinoArgs)
+
+// winoInput2AVX512 is Wino.Input: Bt d B.
+//
+//go:noescape
+func winoInput2AVX512(args *WinoArgs)
+
+// winoOutput2AVX512 is Wino.Output: At m A + Bias.
+//
+//go:noescape
+func winoOutput2AVX512(args *WinoArgs)
+
+// winoWeights2AVX512 is Wino.Weights: G g Gt.
+//
+//go:noescape
+func winoWeights2AVX512(args *WinoArgs)
+
+// winoOutputGrad2AVX512 is Wino.OutputGrad: A dy At.
+//
+//go:noescape
+func winoOutputGrad2AVX512(args *WinoArgs)
+
+// winoWeightsGrad2AVX512 is Wino.WeightsGrad: Gt s G.
+//
+//go:noescape
+func winoWeightsGrad2AVX512(args *WinoArgs)

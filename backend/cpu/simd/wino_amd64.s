@@ -1858,6 +1858,748 @@ done:
 	VZEROUPPER
 	RET
 
+// func winoInput2AVX2(args *WinoArgs)
+// Requires: AVX, MMX+
+TEXT ·winoInput2AVX2(SB), NOSPLIT, $0-8
+	MOVQ  args+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	SHLQ  $0x02, DX
+	MOVQ  16(AX), BX
+	SHLQ  $0x02, BX
+	MOVQ  32(AX), SI
+	MOVQ  40(AX), DI
+	SHLQ  $0x02, DI
+	MOVQ  48(AX), R8
+	SHLQ  $0x02, R8
+	MOVQ  88(AX), R9
+	MOVQ  72(AX), R10
+	TESTQ R10, R10
+	JLE   done
+
+matrix:
+	MOVQ 64(AX), R11
+	SHLQ $0x02, R11
+
+vector:
+	MOVQ       CX, R12
+	LEAQ       (R12)(DX*2), R13
+	ADDQ       DX, R13
+	VMOVUPS    (R12), Y0
+	VMOVUPS    (R12)(DX*1), Y1
+	VMOVUPS    (R12)(DX*2), Y2
+	VMOVUPS    (R13), Y3
+	VSUBPS     Y2, Y0, Y0
+	VADDPS     Y1, Y2, Y4
+	VSUBPS     Y1, Y2, Y2
+	VSUBPS     Y1, Y3, Y1
+	VMOVUPS    Y0, (R9)
+	VMOVUPS    Y4, 128(R9)
+	VMOVUPS    Y2, 256(R9)
+	VMOVUPS    Y1, 384(R9)
+	ADDQ       BX, R12
+	LEAQ       (R12)(DX*2), R13
+	ADDQ       DX, R13
+	VMOVUPS    (R12), Y0
+	VMOVUPS    (R12)(DX*1), Y1
+	VMOVUPS    (R12)(DX*2), Y2
+	VMOVUPS    (R13), Y3
+	VSUBPS     Y2, Y0, Y0
+	VADDPS     Y1, Y2, Y4
+	VSUBPS     Y1, Y2, Y2
+	VSUBPS     Y1, Y3, Y1
+	VMOVUPS    Y0, 32(R9)
+	VMOVUPS    Y4, 160(R9)
+	VMOVUPS    Y2, 288(R9)
+	VMOVUPS    Y1, 416(R9)
+	ADDQ       BX, R12
+	LEAQ       (R12)(DX*2), R13
+	ADDQ       DX, R13
+	VMOVUPS    (R12), Y0
+	VMOVUPS    (R12)(DX*1), Y1
+	VMOVUPS    (R12)(DX*2), Y2
+	VMOVUPS    (R13), Y3
+	MOVQ       24(AX), R13
+	SHLQ       $0x02, R13
+	ADDQ       R12, R13
+	LEAQ       (R13)(DX*2), R14
+	ADDQ       DX, R14
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DX*1)
+	PREFETCHT0 (R13)(DX*2)
+	PREFETCHT0 (R14)
+	VSUBPS     Y2, Y0, Y0
+	VADDPS     Y1, Y2, Y4
+	VSUBPS     Y1, Y2, Y2
+	VSUBPS     Y1, Y3, Y1
+	VMOVUPS    Y0, 64(R9)
+	VMOVUPS    Y4, 192(R9)
+	VMOVUPS    Y2, 320(R9)
+	VMOVUPS    Y1, 448(R9)
+	ADDQ       BX, R12
+	LEAQ       (R12)(DX*2), R13
+	ADDQ       DX, R13
+	VMOVUPS    (R12), Y0
+	VMOVUPS    (R12)(DX*1), Y1
+	VMOVUPS    (R12)(DX*2), Y2
+	VMOVUPS    (R13), Y3
+	MOVQ       24(AX), R13
+	SHLQ       $0x02, R13
+	ADDQ       R12, R13
+	LEAQ       (R13)(DX*2), R12
+	ADDQ       DX, R12
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DX*1)
+	PREFETCHT0 (R13)(DX*2)
+	PREFETCHT0 (R12)
+	VSUBPS     Y2, Y0, Y0
+	VADDPS     Y1, Y2, Y4
+	VSUBPS     Y1, Y2, Y2
+	VSUBPS     Y1, Y3, Y1
+	VMOVUPS    Y0, 96(R9)
+	VMOVUPS    Y4, 224(R9)
+	VMOVUPS    Y2, 352(R9)
+	VMOVUPS    Y1, 480(R9)
+	MOVQ       SI, R12
+	VMOVUPS    (R9), Y0
+	VMOVUPS    32(R9), Y1
+	VMOVUPS    64(R9), Y2
+	VMOVUPS    96(R9), Y3
+	VSUBPS     Y2, Y0, Y0
+	VADDPS     Y1, Y2, Y4
+	VSUBPS     Y1, Y2, Y2
+	VSUBPS     Y1, Y3, Y1
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Y0, (R12)
+	VMOVUPS    Y4, (R12)(R8*1)
+	VMOVUPS    Y2, (R12)(R8*2)
+	VMOVUPS    Y1, (R13)
+	ADDQ       DI, R12
+	VMOVUPS    128(R9), Y0
+	VMOVUPS    160(R9), Y1
+	VMOVUPS    192(R9), Y2
+	VMOVUPS    224(R9), Y3
+	VSUBPS     Y2, Y0, Y0
+	VADDPS     Y1, Y2, Y4
+	VSUBPS     Y1, Y2, Y2
+	VSUBPS     Y1, Y3, Y1
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Y0, (R12)
+	VMOVUPS    Y4, (R12)(R8*1)
+	VMOVUPS    Y2, (R12)(R8*2)
+	VMOVUPS    Y1, (R13)
+	ADDQ       DI, R12
+	VMOVUPS    256(R9), Y0
+	VMOVUPS    288(R9), Y1
+	VMOVUPS    320(R9), Y2
+	VMOVUPS    352(R9), Y3
+	VSUBPS     Y2, Y0, Y0
+	VADDPS     Y1, Y2, Y4
+	VSUBPS     Y1, Y2, Y2
+	VSUBPS     Y1, Y3, Y1
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Y0, (R12)
+	VMOVUPS    Y4, (R12)(R8*1)
+	VMOVUPS    Y2, (R12)(R8*2)
+	VMOVUPS    Y1, (R13)
+	ADDQ       DI, R12
+	VMOVUPS    384(R9), Y0
+	VMOVUPS    416(R9), Y1
+	VMOVUPS    448(R9), Y2
+	VMOVUPS    480(R9), Y3
+	VSUBPS     Y2, Y0, Y0
+	VADDPS     Y1, Y2, Y4
+	VSUBPS     Y1, Y2, Y2
+	VSUBPS     Y1, Y3, Y1
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Y0, (R12)
+	VMOVUPS    Y4, (R12)(R8*1)
+	VMOVUPS    Y2, (R12)(R8*2)
+	VMOVUPS    Y1, (R13)
+	ADDQ       $0x00000020, CX
+	ADDQ       $0x00000020, SI
+	SUBQ       $0x00000020, R11
+	JNZ        vector
+	MOVQ       24(AX), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, CX
+	MOVQ       64(AX), R11
+	SHLQ       $0x02, R11
+	SUBQ       R11, CX
+	MOVQ       56(AX), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       64(AX), R11
+	SHLQ       $0x02, R11
+	SUBQ       R11, SI
+	DECQ       R10
+	JNZ        matrix
+
+done:
+	VZEROUPPER
+	RET
+
+// func winoOutput2AVX2(args *WinoArgs)
+// Requires: AVX, MMX+
+TEXT ·winoOutput2AVX2(SB), NOSPLIT, $0-8
+	MOVQ  args+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	SHLQ  $0x02, DX
+	MOVQ  16(AX), BX
+	SHLQ  $0x02, BX
+	MOVQ  32(AX), SI
+	MOVQ  40(AX), DI
+	SHLQ  $0x02, DI
+	MOVQ  48(AX), R8
+	SHLQ  $0x02, R8
+	MOVQ  88(AX), R9
+	MOVQ  72(AX), R10
+	TESTQ R10, R10
+	JLE   done
+
+matrix:
+	MOVQ 64(AX), R11
+	SHLQ $0x02, R11
+
+vector:
+	MOVQ    CX, R12
+	LEAQ    (R12)(DX*2), R13
+	ADDQ    DX, R13
+	VMOVUPS (R12), Y0
+	VMOVUPS (R12)(DX*1), Y1
+	VMOVUPS (R12)(DX*2), Y2
+	VMOVUPS (R13), Y3
+	VADDPS  Y1, Y2, Y4
+	VADDPS  Y0, Y4, Y0
+	VSUBPS  Y2, Y1, Y1
+	VADDPS  Y1, Y3, Y1
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 128(R9)
+	ADDQ    BX, R12
+	LEAQ    (R12)(DX*2), R13
+	ADDQ    DX, R13
+	VMOVUPS (R12), Y0
+	VMOVUPS (R12)(DX*1), Y1
+	VMOVUPS (R12)(DX*2), Y2
+	VMOVUPS (R13), Y3
+	VADDPS  Y1, Y2, Y4
+	VADDPS  Y0, Y4, Y0
+	VSUBPS  Y2, Y1, Y1
+	VADDPS  Y1, Y3, Y1
+	VMOVUPS Y0, 32(R9)
+	VMOVUPS Y1, 160(R9)
+	ADDQ    BX, R12
+	LEAQ    (R12)(DX*2), R13
+	ADDQ    DX, R13
+	VMOVUPS (R12), Y0
+	VMOVUPS (R12)(DX*1), Y1
+	VMOVUPS (R12)(DX*2), Y2
+	VMOVUPS (R13), Y3
+	VADDPS  Y1, Y2, Y4
+	VADDPS  Y0, Y4, Y0
+	VSUBPS  Y2, Y1, Y1
+	VADDPS  Y1, Y3, Y1
+	VMOVUPS Y0, 64(R9)
+	VMOVUPS Y1, 192(R9)
+	ADDQ    BX, R12
+	LEAQ    (R12)(DX*2), R13
+	ADDQ    DX, R13
+	VMOVUPS (R12), Y0
+	VMOVUPS (R12)(DX*1), Y1
+	VMOVUPS (R12)(DX*2), Y2
+	VMOVUPS (R13), Y3
+	VADDPS  Y1, Y2, Y4
+	VADDPS  Y0, Y4, Y0
+	VSUBPS  Y2, Y1, Y1
+	VADDPS  Y1, Y3, Y1
+	VMOVUPS Y0, 96(R9)
+	VMOVUPS Y1, 224(R9)
+	VXORPS  Y0, Y0, Y0
+	MOVQ    80(AX), R12
+	TESTQ   R12, R12
+	JZ      nobias
+	MOVQ    64(AX), R13
+	SHLQ    $0x02, R13
+	ADDQ    R13, R12
+	SUBQ    R11, R12
+	VMOVUPS (R12), Y0
+
+nobias:
+	MOVQ       SI, R12
+	VMOVUPS    (R9), Y1
+	VMOVUPS    32(R9), Y2
+	VMOVUPS    64(R9), Y3
+	VMOVUPS    96(R9), Y4
+	VADDPS     Y2, Y3, Y5
+	VADDPS     Y1, Y5, Y1
+	VSUBPS     Y3, Y2, Y2
+	VADDPS     Y2, Y4, Y2
+	MOVQ       56(AX), R13
+	SHLQ       $0x02, R13
+	ADDQ       R12, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(R8*1)
+	VADDPS     Y1, Y0, Y1
+	VMOVUPS    Y1, (R12)
+	VADDPS     Y2, Y0, Y1
+	VMOVUPS    Y1, (R12)(R8*1)
+	ADDQ       DI, R12
+	VMOVUPS    128(R9), Y1
+	VMOVUPS    160(R9), Y2
+	VMOVUPS    192(R9), Y3
+	VMOVUPS    224(R9), Y4
+	VADDPS     Y2, Y3, Y5
+	VADDPS     Y1, Y5, Y1
+	VSUBPS     Y3, Y2, Y2
+	VADDPS     Y2, Y4, Y2
+	MOVQ       56(AX), R13
+	SHLQ       $0x02, R13
+	ADDQ       R12, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(R8*1)
+	VADDPS     Y1, Y0, Y1
+	VMOVUPS    Y1, (R12)
+	VADDPS     Y2, Y0, Y0
+	VMOVUPS    Y0, (R12)(R8*1)
+	ADDQ       $0x00000020, CX
+	ADDQ       $0x00000020, SI
+	SUBQ       $0x00000020, R11
+	JNZ        vector
+	MOVQ       24(AX), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, CX
+	MOVQ       64(AX), R11
+	SHLQ       $0x02, R11
+	SUBQ       R11, CX
+	MOVQ       56(AX), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       64(AX), R11
+	SHLQ       $0x02, R11
+	SUBQ       R11, SI
+	DECQ       R10
+	JNZ        matrix
+
+done:
+	VZEROUPPER
+	RET
+
+// func winoWeights2AVX2(args *WinoArgs)
+// Requires: AVX, FMA3
+TEXT ·winoWeights2AVX2(SB), NOSPLIT, $0-8
+	MOVQ  args+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	SHLQ  $0x02, DX
+	MOVQ  16(AX), BX
+	SHLQ  $0x02, BX
+	MOVQ  32(AX), SI
+	MOVQ  40(AX), DI
+	SHLQ  $0x02, DI
+	MOVQ  48(AX), R8
+	SHLQ  $0x02, R8
+	MOVQ  88(AX), R9
+	MOVQ  72(AX), R10
+	TESTQ R10, R10
+	JLE   done
+
+matrix:
+	MOVQ 64(AX), R11
+	SHLQ $0x02, R11
+
+vector:
+	MOVQ         CX, R12
+	VMOVUPS      (R12), Y0
+	VMOVUPS      (R12)(DX*1), Y1
+	VMOVUPS      (R12)(DX*2), Y2
+	VADDPS       Y0, Y2, Y3
+	VMULPS       winoConstants<>+0(SB), Y3, Y3
+	VMOVAPS      Y3, Y4
+	VFMADD231PS  winoConstants<>+0(SB), Y1, Y4
+	VFNMADD231PS winoConstants<>+0(SB), Y1, Y3
+	VMOVUPS      Y0, (R9)
+	VMOVUPS      Y4, 96(R9)
+	VMOVUPS      Y3, 192(R9)
+	VMOVUPS      Y2, 288(R9)
+	ADDQ         BX, R12
+	VMOVUPS      (R12), Y0
+	VMOVUPS      (R12)(DX*1), Y1
+	VMOVUPS      (R12)(DX*2), Y2
+	VADDPS       Y0, Y2, Y3
+	VMULPS       winoConstants<>+0(SB), Y3, Y3
+	VMOVAPS      Y3, Y4
+	VFMADD231PS  winoConstants<>+0(SB), Y1, Y4
+	VFNMADD231PS winoConstants<>+0(SB), Y1, Y3
+	VMOVUPS      Y0, 32(R9)
+	VMOVUPS      Y4, 128(R9)
+	VMOVUPS      Y3, 224(R9)
+	VMOVUPS      Y2, 320(R9)
+	ADDQ         BX, R12
+	VMOVUPS      (R12), Y0
+	VMOVUPS      (R12)(DX*1), Y1
+	VMOVUPS      (R12)(DX*2), Y2
+	VADDPS       Y0, Y2, Y3
+	VMULPS       winoConstants<>+0(SB), Y3, Y3
+	VMOVAPS      Y3, Y4
+	VFMADD231PS  winoConstants<>+0(SB), Y1, Y4
+	VFNMADD231PS winoConstants<>+0(SB), Y1, Y3
+	VMOVUPS      Y0, 64(R9)
+	VMOVUPS      Y4, 160(R9)
+	VMOVUPS      Y3, 256(R9)
+	VMOVUPS      Y2, 352(R9)
+	MOVQ         SI, R12
+	VMOVUPS      (R9), Y0
+	VMOVUPS      32(R9), Y1
+	VMOVUPS      64(R9), Y2
+	VADDPS       Y0, Y2, Y3
+	VMULPS       winoConstants<>+0(SB), Y3, Y3
+	VMOVAPS      Y3, Y4
+	VFMADD231PS  winoConstants<>+0(SB), Y1, Y4
+	VFNMADD231PS winoConstants<>+0(SB), Y1, Y3
+	LEAQ         (R12)(R8*2), R13
+	ADDQ         R8, R13
+	VMOVUPS      Y0, (R12)
+	VMOVUPS      Y4, (R12)(R8*1)
+	VMOVUPS      Y3, (R12)(R8*2)
+	VMOVUPS      Y2, (R13)
+	ADDQ         DI, R12
+	VMOVUPS      96(R9), Y0
+	VMOVUPS      128(R9), Y1
+	VMOVUPS      160(R9), Y2
+	VADDPS       Y0, Y2, Y3
+	VMULPS       winoConstants<>+0(SB), Y3, Y3
+	VMOVAPS      Y3, Y4
+	VFMADD231PS  winoConstants<>+0(SB), Y1, Y4
+	VFNMADD231PS winoConstants<>+0(SB), Y1, Y3
+	LEAQ         (R12)(R8*2), R13
+	ADDQ         R8, R13
+	VMOVUPS      Y0, (R12)
+	VMOVUPS      Y4, (R12)(R8*1)
+	VMOVUPS      Y3, (R12)(R8*2)
+	VMOVUPS      Y2, (R13)
+	ADDQ         DI, R12
+	VMOVUPS      192(R9), Y0
+	VMOVUPS      224(R9), Y1
+	VMOVUPS      256(R9), Y2
+	VADDPS       Y0, Y2, Y3
+	VMULPS       winoConstants<>+0(SB), Y3, Y3
+	VMOVAPS      Y3, Y4
+	VFMADD231PS  winoConstants<>+0(SB), Y1, Y4
+	VFNMADD231PS winoConstants<>+0(SB), Y1, Y3
+	LEAQ         (R12)(R8*2), R13
+	ADDQ         R8, R13
+	VMOVUPS      Y0, (R12)
+	VMOVUPS      Y4, (R12)(R8*1)
+	VMOVUPS      Y3, (R12)(R8*2)
+	VMOVUPS      Y2, (R13)
+	ADDQ         DI, R12
+	VMOVUPS      288(R9), Y0
+	VMOVUPS      320(R9), Y1
+	VMOVUPS      352(R9), Y2
+	VADDPS       Y0, Y2, Y3
+	VMULPS       winoConstants<>+0(SB), Y3, Y3
+	VMOVAPS      Y3, Y4
+	VFMADD231PS  winoConstants<>+0(SB), Y1, Y4
+	VFNMADD231PS winoConstants<>+0(SB), Y1, Y3
+	LEAQ         (R12)(R8*2), R13
+	ADDQ         R8, R13
+	VMOVUPS      Y0, (R12)
+	VMOVUPS      Y4, (R12)(R8*1)
+	VMOVUPS      Y3, (R12)(R8*2)
+	VMOVUPS      Y2, (R13)
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, SI
+	SUBQ         $0x00000020, R11
+	JNZ          vector
+	MOVQ         24(AX), R11
+	SHLQ         $0x02, R11
+	ADDQ         R11, CX
+	MOVQ         64(AX), R11
+	SHLQ         $0x02, R11
+	SUBQ         R11, CX
+	MOVQ         56(AX), R11
+	SHLQ         $0x02, R11
+	ADDQ         R11, SI
+	MOVQ         64(AX), R11
+	SHLQ         $0x02, R11
+	SUBQ         R11, SI
+	DECQ         R10
+	JNZ          matrix
+
+done:
+	VZEROUPPER
+	RET
+
+// func winoOutputGrad2AVX2(args *WinoArgs)
+// Requires: AVX, MMX+
+TEXT ·winoOutputGrad2AVX2(SB), NOSPLIT, $0-8
+	MOVQ  args+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	SHLQ  $0x02, DX
+	MOVQ  16(AX), BX
+	SHLQ  $0x02, BX
+	MOVQ  32(AX), SI
+	MOVQ  40(AX), DI
+	SHLQ  $0x02, DI
+	MOVQ  48(AX), R8
+	SHLQ  $0x02, R8
+	MOVQ  88(AX), R9
+	MOVQ  72(AX), R10
+	TESTQ R10, R10
+	JLE   done
+
+matrix:
+	MOVQ 64(AX), R11
+	SHLQ $0x02, R11
+
+vector:
+	MOVQ       CX, R12
+	VMOVUPS    (R12), Y0
+	VMOVUPS    (R12)(DX*1), Y1
+	MOVQ       24(AX), R13
+	SHLQ       $0x02, R13
+	ADDQ       R12, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DX*1)
+	VADDPS     Y0, Y1, Y2
+	VSUBPS     Y1, Y0, Y3
+	VMOVUPS    Y0, (R9)
+	VMOVUPS    Y2, 64(R9)
+	VMOVUPS    Y3, 128(R9)
+	VMOVUPS    Y1, 192(R9)
+	ADDQ       BX, R12
+	VMOVUPS    (R12), Y0
+	VMOVUPS    (R12)(DX*1), Y1
+	MOVQ       24(AX), R13
+	SHLQ       $0x02, R13
+	ADDQ       R12, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DX*1)
+	VADDPS     Y0, Y1, Y2
+	VSUBPS     Y1, Y0, Y3
+	VMOVUPS    Y0, 32(R9)
+	VMOVUPS    Y2, 96(R9)
+	VMOVUPS    Y3, 160(R9)
+	VMOVUPS    Y1, 224(R9)
+	MOVQ       SI, R12
+	VMOVUPS    (R9), Y0
+	VMOVUPS    32(R9), Y1
+	VADDPS     Y0, Y1, Y2
+	VSUBPS     Y1, Y0, Y3
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Y0, (R12)
+	VMOVUPS    Y2, (R12)(R8*1)
+	VMOVUPS    Y3, (R12)(R8*2)
+	VMOVUPS    Y1, (R13)
+	ADDQ       DI, R12
+	VMOVUPS    64(R9), Y0
+	VMOVUPS    96(R9), Y1
+	VADDPS     Y0, Y1, Y2
+	VSUBPS     Y1, Y0, Y3
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Y0, (R12)
+	VMOVUPS    Y2, (R12)(R8*1)
+	VMOVUPS    Y3, (R12)(R8*2)
+	VMOVUPS    Y1, (R13)
+	ADDQ       DI, R12
+	VMOVUPS    128(R9), Y0
+	VMOVUPS    160(R9), Y1
+	VADDPS     Y0, Y1, Y2
+	VSUBPS     Y1, Y0, Y3
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Y0, (R12)
+	VMOVUPS    Y2, (R12)(R8*1)
+	VMOVUPS    Y3, (R12)(R8*2)
+	VMOVUPS    Y1, (R13)
+	ADDQ       DI, R12
+	VMOVUPS    192(R9), Y0
+	VMOVUPS    224(R9), Y1
+	VADDPS     Y0, Y1, Y2
+	VSUBPS     Y1, Y0, Y3
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Y0, (R12)
+	VMOVUPS    Y2, (R12)(R8*1)
+	VMOVUPS    Y3, (R12)(R8*2)
+	VMOVUPS    Y1, (R13)
+	ADDQ       $0x00000020, CX
+	ADDQ       $0x00000020, SI
+	SUBQ       $0x00000020, R11
+	JNZ        vector
+	MOVQ       24(AX), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, CX
+	MOVQ       64(AX), R11
+	SHLQ       $0x02, R11
+	SUBQ       R11, CX
+	MOVQ       56(AX), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       64(AX), R11
+	SHLQ       $0x02, R11
+	SUBQ       R11, SI
+	DECQ       R10
+	JNZ        matrix
+
+done:
+	VZEROUPPER
+	RET
+
+// func winoWeightsGrad2AVX2(args *WinoArgs)
+// Requires: AVX, FMA3
+TEXT ·winoWeightsGrad2AVX2(SB), NOSPLIT, $0-8
+	MOVQ  args+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	SHLQ  $0x02, DX
+	MOVQ  16(AX), BX
+	SHLQ  $0x02, BX
+	MOVQ  32(AX), SI
+	MOVQ  40(AX), DI
+	SHLQ  $0x02, DI
+	MOVQ  48(AX), R8
+	SHLQ  $0x02, R8
+	MOVQ  88(AX), R9
+	MOVQ  72(AX), R10
+	TESTQ R10, R10
+	JLE   done
+
+matrix:
+	MOVQ 64(AX), R11
+	SHLQ $0x02, R11
+
+vector:
+	MOVQ        CX, R12
+	LEAQ        (R12)(DX*2), R13
+	ADDQ        DX, R13
+	VMOVUPS     (R12), Y0
+	VMOVUPS     (R12)(DX*1), Y1
+	VMOVUPS     (R12)(DX*2), Y2
+	VMOVUPS     (R13), Y3
+	VADDPS      Y1, Y2, Y4
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y0
+	VSUBPS      Y2, Y1, Y1
+	VMULPS      winoConstants<>+0(SB), Y1, Y1
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y3
+	VMOVUPS     Y0, (R9)
+	VMOVUPS     Y1, 128(R9)
+	VMOVUPS     Y3, 256(R9)
+	ADDQ        BX, R12
+	LEAQ        (R12)(DX*2), R13
+	ADDQ        DX, R13
+	VMOVUPS     (R12), Y0
+	VMOVUPS     (R12)(DX*1), Y1
+	VMOVUPS     (R12)(DX*2), Y2
+	VMOVUPS     (R13), Y3
+	VADDPS      Y1, Y2, Y4
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y0
+	VSUBPS      Y2, Y1, Y1
+	VMULPS      winoConstants<>+0(SB), Y1, Y1
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y3
+	VMOVUPS     Y0, 32(R9)
+	VMOVUPS     Y1, 160(R9)
+	VMOVUPS     Y3, 288(R9)
+	ADDQ        BX, R12
+	LEAQ        (R12)(DX*2), R13
+	ADDQ        DX, R13
+	VMOVUPS     (R12), Y0
+	VMOVUPS     (R12)(DX*1), Y1
+	VMOVUPS     (R12)(DX*2), Y2
+	VMOVUPS     (R13), Y3
+	VADDPS      Y1, Y2, Y4
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y0
+	VSUBPS      Y2, Y1, Y1
+	VMULPS      winoConstants<>+0(SB), Y1, Y1
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y3
+	VMOVUPS     Y0, 64(R9)
+	VMOVUPS     Y1, 192(R9)
+	VMOVUPS     Y3, 320(R9)
+	ADDQ        BX, R12
+	LEAQ        (R12)(DX*2), R13
+	ADDQ        DX, R13
+	VMOVUPS     (R12), Y0
+	VMOVUPS     (R12)(DX*1), Y1
+	VMOVUPS     (R12)(DX*2), Y2
+	VMOVUPS     (R13), Y3
+	VADDPS      Y1, Y2, Y4
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y0
+	VSUBPS      Y2, Y1, Y1
+	VMULPS      winoConstants<>+0(SB), Y1, Y1
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y3
+	VMOVUPS     Y0, 96(R9)
+	VMOVUPS     Y1, 224(R9)
+	VMOVUPS     Y3, 352(R9)
+	MOVQ        SI, R12
+	VMOVUPS     (R9), Y0
+	VMOVUPS     32(R9), Y1
+	VMOVUPS     64(R9), Y2
+	VMOVUPS     96(R9), Y3
+	VADDPS      Y1, Y2, Y4
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y0
+	VSUBPS      Y2, Y1, Y1
+	VMULPS      winoConstants<>+0(SB), Y1, Y1
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y3
+	VMOVUPS     Y0, (R12)
+	VMOVUPS     Y1, (R12)(R8*1)
+	VMOVUPS     Y3, (R12)(R8*2)
+	ADDQ        DI, R12
+	VMOVUPS     128(R9), Y0
+	VMOVUPS     160(R9), Y1
+	VMOVUPS     192(R9), Y2
+	VMOVUPS     224(R9), Y3
+	VADDPS      Y1, Y2, Y4
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y0
+	VSUBPS      Y2, Y1, Y1
+	VMULPS      winoConstants<>+0(SB), Y1, Y1
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y3
+	VMOVUPS     Y0, (R12)
+	VMOVUPS     Y1, (R12)(R8*1)
+	VMOVUPS     Y3, (R12)(R8*2)
+	ADDQ        DI, R12
+	VMOVUPS     256(R9), Y0
+	VMOVUPS     288(R9), Y1
+	VMOVUPS     320(R9), Y2
+	VMOVUPS     352(R9), Y3
+	VADDPS      Y1, Y2, Y4
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y0
+	VSUBPS      Y2, Y1, Y1
+	VMULPS      winoConstants<>+0(SB), Y1, Y1
+	VFMADD231PS winoConstants<>+0(SB), Y4, Y3
+	VMOVUPS     Y0, (R12)
+	VMOVUPS     Y1, (R12)(R8*1)
+	VMOVUPS     Y3, (R12)(R8*2)
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, SI
+	SUBQ        $0x00000020, R11
+	JNZ         vector
+	MOVQ        24(AX), R11
+	SHLQ        $0x02, R11
+	ADDQ        R11, CX
+	MOVQ        64(AX), R11
+	SHLQ        $0x02, R11
+	SUBQ        R11, CX
+	MOVQ        56(AX), R11
+	SHLQ        $0x02, R11
+	ADDQ        R11, SI
+	MOVQ        64(AX), R11
+	SHLQ        $0x02, R11
+	SUBQ        R11, SI
+	DECQ        R10
+	JNZ         matrix
+
+done:
+	VZEROUPPER
+	RET
+
 // func winoInputAVX512(args *WinoArgs)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·winoInputAVX512(SB), NOSPLIT, $0-8
@@ -3506,6 +4248,750 @@ vector:
 	VMOVUPS     Z0, (R12)
 	VMOVUPS     Z1, (R12)(R8*1)
 	VMOVUPS     Z11, (R12)(R8*2)
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, SI
+	SUBQ        $0x00000040, R11
+	JNZ         vector
+	MOVQ        24(AX), R11
+	SHLQ        $0x02, R11
+	ADDQ        R11, CX
+	MOVQ        64(AX), R11
+	SHLQ        $0x02, R11
+	SUBQ        R11, CX
+	MOVQ        56(AX), R11
+	SHLQ        $0x02, R11
+	ADDQ        R11, SI
+	MOVQ        64(AX), R11
+	SHLQ        $0x02, R11
+	SUBQ        R11, SI
+	DECQ        R10
+	JNZ         matrix
+
+done:
+	VZEROUPPER
+	RET
+
+// func winoInput2AVX512(args *WinoArgs)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·winoInput2AVX512(SB), NOSPLIT, $0-8
+	MOVQ  args+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	SHLQ  $0x02, DX
+	MOVQ  16(AX), BX
+	SHLQ  $0x02, BX
+	MOVQ  32(AX), SI
+	MOVQ  40(AX), DI
+	SHLQ  $0x02, DI
+	MOVQ  48(AX), R8
+	SHLQ  $0x02, R8
+	MOVQ  88(AX), R9
+	MOVQ  72(AX), R10
+	TESTQ R10, R10
+	JLE   done
+
+matrix:
+	MOVQ 64(AX), R11
+	SHLQ $0x02, R11
+
+vector:
+	MOVQ       CX, R12
+	LEAQ       (R12)(DX*2), R13
+	ADDQ       DX, R13
+	VMOVUPS    (R12), Z0
+	VMOVUPS    (R12)(DX*1), Z1
+	VMOVUPS    (R12)(DX*2), Z2
+	VMOVUPS    (R13), Z3
+	VSUBPS     Z2, Z0, Z0
+	VADDPS     Z1, Z2, Z4
+	VSUBPS     Z1, Z2, Z2
+	VSUBPS     Z1, Z3, Z1
+	VMOVUPS    Z0, (R9)
+	VMOVUPS    Z4, 256(R9)
+	VMOVUPS    Z2, 512(R9)
+	VMOVUPS    Z1, 768(R9)
+	ADDQ       BX, R12
+	LEAQ       (R12)(DX*2), R13
+	ADDQ       DX, R13
+	VMOVUPS    (R12), Z0
+	VMOVUPS    (R12)(DX*1), Z1
+	VMOVUPS    (R12)(DX*2), Z2
+	VMOVUPS    (R13), Z3
+	VSUBPS     Z2, Z0, Z0
+	VADDPS     Z1, Z2, Z4
+	VSUBPS     Z1, Z2, Z2
+	VSUBPS     Z1, Z3, Z1
+	VMOVUPS    Z0, 64(R9)
+	VMOVUPS    Z4, 320(R9)
+	VMOVUPS    Z2, 576(R9)
+	VMOVUPS    Z1, 832(R9)
+	ADDQ       BX, R12
+	LEAQ       (R12)(DX*2), R13
+	ADDQ       DX, R13
+	VMOVUPS    (R12), Z0
+	VMOVUPS    (R12)(DX*1), Z1
+	VMOVUPS    (R12)(DX*2), Z2
+	VMOVUPS    (R13), Z3
+	MOVQ       24(AX), R13
+	SHLQ       $0x02, R13
+	ADDQ       R12, R13
+	LEAQ       (R13)(DX*2), R14
+	ADDQ       DX, R14
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DX*1)
+	PREFETCHT0 (R13)(DX*2)
+	PREFETCHT0 (R14)
+	VSUBPS     Z2, Z0, Z0
+	VADDPS     Z1, Z2, Z4
+	VSUBPS     Z1, Z2, Z2
+	VSUBPS     Z1, Z3, Z1
+	VMOVUPS    Z0, 128(R9)
+	VMOVUPS    Z4, 384(R9)
+	VMOVUPS    Z2, 640(R9)
+	VMOVUPS    Z1, 896(R9)
+	ADDQ       BX, R12
+	LEAQ       (R12)(DX*2), R13
+	ADDQ       DX, R13
+	VMOVUPS    (R12), Z0
+	VMOVUPS    (R12)(DX*1), Z1
+	VMOVUPS    (R12)(DX*2), Z2
+	VMOVUPS    (R13), Z3
+	MOVQ       24(AX), R13
+	SHLQ       $0x02, R13
+	ADDQ       R12, R13
+	LEAQ       (R13)(DX*2), R12
+	ADDQ       DX, R12
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DX*1)
+	PREFETCHT0 (R13)(DX*2)
+	PREFETCHT0 (R12)
+	VSUBPS     Z2, Z0, Z0
+	VADDPS     Z1, Z2, Z4
+	VSUBPS     Z1, Z2, Z2
+	VSUBPS     Z1, Z3, Z1
+	VMOVUPS    Z0, 192(R9)
+	VMOVUPS    Z4, 448(R9)
+	VMOVUPS    Z2, 704(R9)
+	VMOVUPS    Z1, 960(R9)
+	MOVQ       SI, R12
+	VMOVUPS    (R9), Z0
+	VMOVUPS    64(R9), Z1
+	VMOVUPS    128(R9), Z2
+	VMOVUPS    192(R9), Z3
+	VSUBPS     Z2, Z0, Z0
+	VADDPS     Z1, Z2, Z4
+	VSUBPS     Z1, Z2, Z2
+	VSUBPS     Z1, Z3, Z1
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Z0, (R12)
+	VMOVUPS    Z4, (R12)(R8*1)
+	VMOVUPS    Z2, (R12)(R8*2)
+	VMOVUPS    Z1, (R13)
+	ADDQ       DI, R12
+	VMOVUPS    256(R9), Z0
+	VMOVUPS    320(R9), Z1
+	VMOVUPS    384(R9), Z2
+	VMOVUPS    448(R9), Z3
+	VSUBPS     Z2, Z0, Z0
+	VADDPS     Z1, Z2, Z4
+	VSUBPS     Z1, Z2, Z2
+	VSUBPS     Z1, Z3, Z1
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Z0, (R12)
+	VMOVUPS    Z4, (R12)(R8*1)
+	VMOVUPS    Z2, (R12)(R8*2)
+	VMOVUPS    Z1, (R13)
+	ADDQ       DI, R12
+	VMOVUPS    512(R9), Z0
+	VMOVUPS    576(R9), Z1
+	VMOVUPS    640(R9), Z2
+	VMOVUPS    704(R9), Z3
+	VSUBPS     Z2, Z0, Z0
+	VADDPS     Z1, Z2, Z4
+	VSUBPS     Z1, Z2, Z2
+	VSUBPS     Z1, Z3, Z1
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Z0, (R12)
+	VMOVUPS    Z4, (R12)(R8*1)
+	VMOVUPS    Z2, (R12)(R8*2)
+	VMOVUPS    Z1, (R13)
+	ADDQ       DI, R12
+	VMOVUPS    768(R9), Z0
+	VMOVUPS    832(R9), Z1
+	VMOVUPS    896(R9), Z2
+	VMOVUPS    960(R9), Z3
+	VSUBPS     Z2, Z0, Z0
+	VADDPS     Z1, Z2, Z4
+	VSUBPS     Z1, Z2, Z2
+	VSUBPS     Z1, Z3, Z1
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Z0, (R12)
+	VMOVUPS    Z4, (R12)(R8*1)
+	VMOVUPS    Z2, (R12)(R8*2)
+	VMOVUPS    Z1, (R13)
+	ADDQ       $0x00000040, CX
+	ADDQ       $0x00000040, SI
+	SUBQ       $0x00000040, R11
+	JNZ        vector
+	MOVQ       24(AX), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, CX
+	MOVQ       64(AX), R11
+	SHLQ       $0x02, R11
+	SUBQ       R11, CX
+	MOVQ       56(AX), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       64(AX), R11
+	SHLQ       $0x02, R11
+	SUBQ       R11, SI
+	DECQ       R10
+	JNZ        matrix
+
+done:
+	VZEROUPPER
+	RET
+
+// func winoOutput2AVX512(args *WinoArgs)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·winoOutput2AVX512(SB), NOSPLIT, $0-8
+	MOVQ  args+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	SHLQ  $0x02, DX
+	MOVQ  16(AX), BX
+	SHLQ  $0x02, BX
+	MOVQ  32(AX), SI
+	MOVQ  40(AX), DI
+	SHLQ  $0x02, DI
+	MOVQ  48(AX), R8
+	SHLQ  $0x02, R8
+	MOVQ  88(AX), R9
+	MOVQ  72(AX), R10
+	TESTQ R10, R10
+	JLE   done
+
+matrix:
+	MOVQ 64(AX), R11
+	SHLQ $0x02, R11
+
+vector:
+	MOVQ    CX, R12
+	LEAQ    (R12)(DX*2), R13
+	ADDQ    DX, R13
+	VMOVUPS (R12), Z0
+	VMOVUPS (R12)(DX*1), Z1
+	VMOVUPS (R12)(DX*2), Z2
+	VMOVUPS (R13), Z3
+	VADDPS  Z1, Z2, Z4
+	VADDPS  Z0, Z4, Z0
+	VSUBPS  Z2, Z1, Z1
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, 256(R9)
+	ADDQ    BX, R12
+	LEAQ    (R12)(DX*2), R13
+	ADDQ    DX, R13
+	VMOVUPS (R12), Z0
+	VMOVUPS (R12)(DX*1), Z1
+	VMOVUPS (R12)(DX*2), Z2
+	VMOVUPS (R13), Z3
+	VADDPS  Z1, Z2, Z4
+	VADDPS  Z0, Z4, Z0
+	VSUBPS  Z2, Z1, Z1
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS Z0, 64(R9)
+	VMOVUPS Z1, 320(R9)
+	ADDQ    BX, R12
+	LEAQ    (R12)(DX*2), R13
+	ADDQ    DX, R13
+	VMOVUPS (R12), Z0
+	VMOVUPS (R12)(DX*1), Z1
+	VMOVUPS (R12)(DX*2), Z2
+	VMOVUPS (R13), Z3
+	VADDPS  Z1, Z2, Z4
+	VADDPS  Z0, Z4, Z0
+	VSUBPS  Z2, Z1, Z1
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS Z0, 128(R9)
+	VMOVUPS Z1, 384(R9)
+	ADDQ    BX, R12
+	LEAQ    (R12)(DX*2), R13
+	ADDQ    DX, R13
+	VMOVUPS (R12), Z0
+	VMOVUPS (R12)(DX*1), Z1
+	VMOVUPS (R12)(DX*2), Z2
+	VMOVUPS (R13), Z3
+	VADDPS  Z1, Z2, Z4
+	VADDPS  Z0, Z4, Z0
+	VSUBPS  Z2, Z1, Z1
+	VADDPS  Z1, Z3, Z1
+	VMOVUPS Z0, 192(R9)
+	VMOVUPS Z1, 448(R9)
+	VXORPS  Z0, Z0, Z0
+	MOVQ    80(AX), R12
+	TESTQ   R12, R12
+	JZ      nobias
+	MOVQ    64(AX), R13
+	SHLQ    $0x02, R13
+	ADDQ    R13, R12
+	SUBQ    R11, R12
+	VMOVUPS (R12), Z0
+
+nobias:
+	MOVQ       SI, R12
+	VMOVUPS    (R9), Z1
+	VMOVUPS    64(R9), Z2
+	VMOVUPS    128(R9), Z3
+	VMOVUPS    192(R9), Z4
+	VADDPS     Z2, Z3, Z5
+	VADDPS     Z1, Z5, Z1
+	VSUBPS     Z3, Z2, Z2
+	VADDPS     Z2, Z4, Z2
+	MOVQ       56(AX), R13
+	SHLQ       $0x02, R13
+	ADDQ       R12, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(R8*1)
+	VADDPS     Z1, Z0, Z1
+	VMOVUPS    Z1, (R12)
+	VADDPS     Z2, Z0, Z1
+	VMOVUPS    Z1, (R12)(R8*1)
+	ADDQ       DI, R12
+	VMOVUPS    256(R9), Z1
+	VMOVUPS    320(R9), Z2
+	VMOVUPS    384(R9), Z3
+	VMOVUPS    448(R9), Z4
+	VADDPS     Z2, Z3, Z5
+	VADDPS     Z1, Z5, Z1
+	VSUBPS     Z3, Z2, Z2
+	VADDPS     Z2, Z4, Z2
+	MOVQ       56(AX), R13
+	SHLQ       $0x02, R13
+	ADDQ       R12, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(R8*1)
+	VADDPS     Z1, Z0, Z1
+	VMOVUPS    Z1, (R12)
+	VADDPS     Z2, Z0, Z0
+	VMOVUPS    Z0, (R12)(R8*1)
+	ADDQ       $0x00000040, CX
+	ADDQ       $0x00000040, SI
+	SUBQ       $0x00000040, R11
+	JNZ        vector
+	MOVQ       24(AX), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, CX
+	MOVQ       64(AX), R11
+	SHLQ       $0x02, R11
+	SUBQ       R11, CX
+	MOVQ       56(AX), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       64(AX), R11
+	SHLQ       $0x02, R11
+	SUBQ       R11, SI
+	DECQ       R10
+	JNZ        matrix
+
+done:
+	VZEROUPPER
+	RET
+
+// func winoWeights2AVX512(args *WinoArgs)
+// Requires: AVX, AVX512F
+TEXT ·winoWeights2AVX512(SB), NOSPLIT, $0-8
+	MOVQ  args+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	SHLQ  $0x02, DX
+	MOVQ  16(AX), BX
+	SHLQ  $0x02, BX
+	MOVQ  32(AX), SI
+	MOVQ  40(AX), DI
+	SHLQ  $0x02, DI
+	MOVQ  48(AX), R8
+	SHLQ  $0x02, R8
+	MOVQ  88(AX), R9
+	MOVQ  72(AX), R10
+	TESTQ R10, R10
+	JLE   done
+
+matrix:
+	MOVQ 64(AX), R11
+	SHLQ $0x02, R11
+
+vector:
+	MOVQ         CX, R12
+	VMOVUPS      (R12), Z0
+	VMOVUPS      (R12)(DX*1), Z1
+	VMOVUPS      (R12)(DX*2), Z2
+	VADDPS       Z0, Z2, Z3
+	VMOVUPS      winoConstants<>+0(SB), Z4
+	VMULPS       Z4, Z3, Z3
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z4, Z1, Z5
+	VFNMADD231PS Z4, Z1, Z3
+	VMOVUPS      Z0, (R9)
+	VMOVUPS      Z5, 192(R9)
+	VMOVUPS      Z3, 384(R9)
+	VMOVUPS      Z2, 576(R9)
+	ADDQ         BX, R12
+	VMOVUPS      (R12), Z0
+	VMOVUPS      (R12)(DX*1), Z1
+	VMOVUPS      (R12)(DX*2), Z2
+	VADDPS       Z0, Z2, Z3
+	VMULPS       Z4, Z3, Z3
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z4, Z1, Z5
+	VFNMADD231PS Z4, Z1, Z3
+	VMOVUPS      Z0, 64(R9)
+	VMOVUPS      Z5, 256(R9)
+	VMOVUPS      Z3, 448(R9)
+	VMOVUPS      Z2, 640(R9)
+	ADDQ         BX, R12
+	VMOVUPS      (R12), Z0
+	VMOVUPS      (R12)(DX*1), Z1
+	VMOVUPS      (R12)(DX*2), Z2
+	VADDPS       Z0, Z2, Z3
+	VMULPS       Z4, Z3, Z3
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z4, Z1, Z5
+	VFNMADD231PS Z4, Z1, Z3
+	VMOVUPS      Z0, 128(R9)
+	VMOVUPS      Z5, 320(R9)
+	VMOVUPS      Z3, 512(R9)
+	VMOVUPS      Z2, 704(R9)
+	MOVQ         SI, R12
+	VMOVUPS      (R9), Z0
+	VMOVUPS      64(R9), Z1
+	VMOVUPS      128(R9), Z2
+	VADDPS       Z0, Z2, Z3
+	VMULPS       Z4, Z3, Z3
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z4, Z1, Z5
+	VFNMADD231PS Z4, Z1, Z3
+	LEAQ         (R12)(R8*2), R13
+	ADDQ         R8, R13
+	VMOVUPS      Z0, (R12)
+	VMOVUPS      Z5, (R12)(R8*1)
+	VMOVUPS      Z3, (R12)(R8*2)
+	VMOVUPS      Z2, (R13)
+	ADDQ         DI, R12
+	VMOVUPS      192(R9), Z0
+	VMOVUPS      256(R9), Z1
+	VMOVUPS      320(R9), Z2
+	VADDPS       Z0, Z2, Z3
+	VMULPS       Z4, Z3, Z3
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z4, Z1, Z5
+	VFNMADD231PS Z4, Z1, Z3
+	LEAQ         (R12)(R8*2), R13
+	ADDQ         R8, R13
+	VMOVUPS      Z0, (R12)
+	VMOVUPS      Z5, (R12)(R8*1)
+	VMOVUPS      Z3, (R12)(R8*2)
+	VMOVUPS      Z2, (R13)
+	ADDQ         DI, R12
+	VMOVUPS      384(R9), Z0
+	VMOVUPS      448(R9), Z1
+	VMOVUPS      512(R9), Z2
+	VADDPS       Z0, Z2, Z3
+	VMULPS       Z4, Z3, Z3
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z4, Z1, Z5
+	VFNMADD231PS Z4, Z1, Z3
+	LEAQ         (R12)(R8*2), R13
+	ADDQ         R8, R13
+	VMOVUPS      Z0, (R12)
+	VMOVUPS      Z5, (R12)(R8*1)
+	VMOVUPS      Z3, (R12)(R8*2)
+	VMOVUPS      Z2, (R13)
+	ADDQ         DI, R12
+	VMOVUPS      576(R9), Z0
+	VMOVUPS      640(R9), Z1
+	VMOVUPS      704(R9), Z2
+	VADDPS       Z0, Z2, Z3
+	VMULPS       Z4, Z3, Z3
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z4, Z1, Z5
+	VFNMADD231PS Z4, Z1, Z3
+	LEAQ         (R12)(R8*2), R13
+	ADDQ         R8, R13
+	VMOVUPS      Z0, (R12)
+	VMOVUPS      Z5, (R12)(R8*1)
+	VMOVUPS      Z3, (R12)(R8*2)
+	VMOVUPS      Z2, (R13)
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, SI
+	SUBQ         $0x00000040, R11
+	JNZ          vector
+	MOVQ         24(AX), R11
+	SHLQ         $0x02, R11
+	ADDQ         R11, CX
+	MOVQ         64(AX), R11
+	SHLQ         $0x02, R11
+	SUBQ         R11, CX
+	MOVQ         56(AX), R11
+	SHLQ         $0x02, R11
+	ADDQ         R11, SI
+	MOVQ         64(AX), R11
+	SHLQ         $0x02, R11
+	SUBQ         R11, SI
+	DECQ         R10
+	JNZ          matrix
+
+done:
+	VZEROUPPER
+	RET
+
+// func winoOutputGrad2AVX512(args *WinoArgs)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·winoOutputGrad2AVX512(SB), NOSPLIT, $0-8
+	MOVQ  args+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	SHLQ  $0x02, DX
+	MOVQ  16(AX), BX
+	SHLQ  $0x02, BX
+	MOVQ  32(AX), SI
+	MOVQ  40(AX), DI
+	SHLQ  $0x02, DI
+	MOVQ  48(AX), R8
+	SHLQ  $0x02, R8
+	MOVQ  88(AX), R9
+	MOVQ  72(AX), R10
+	TESTQ R10, R10
+	JLE   done
+
+matrix:
+	MOVQ 64(AX), R11
+	SHLQ $0x02, R11
+
+vector:
+	MOVQ       CX, R12
+	VMOVUPS    (R12), Z0
+	VMOVUPS    (R12)(DX*1), Z1
+	MOVQ       24(AX), R13
+	SHLQ       $0x02, R13
+	ADDQ       R12, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DX*1)
+	VADDPS     Z0, Z1, Z2
+	VSUBPS     Z1, Z0, Z3
+	VMOVUPS    Z0, (R9)
+	VMOVUPS    Z2, 128(R9)
+	VMOVUPS    Z3, 256(R9)
+	VMOVUPS    Z1, 384(R9)
+	ADDQ       BX, R12
+	VMOVUPS    (R12), Z0
+	VMOVUPS    (R12)(DX*1), Z1
+	MOVQ       24(AX), R13
+	SHLQ       $0x02, R13
+	ADDQ       R12, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 (R13)(DX*1)
+	VADDPS     Z0, Z1, Z2
+	VSUBPS     Z1, Z0, Z3
+	VMOVUPS    Z0, 64(R9)
+	VMOVUPS    Z2, 192(R9)
+	VMOVUPS    Z3, 320(R9)
+	VMOVUPS    Z1, 448(R9)
+	MOVQ       SI, R12
+	VMOVUPS    (R9), Z0
+	VMOVUPS    64(R9), Z1
+	VADDPS     Z0, Z1, Z2
+	VSUBPS     Z1, Z0, Z3
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Z0, (R12)
+	VMOVUPS    Z2, (R12)(R8*1)
+	VMOVUPS    Z3, (R12)(R8*2)
+	VMOVUPS    Z1, (R13)
+	ADDQ       DI, R12
+	VMOVUPS    128(R9), Z0
+	VMOVUPS    192(R9), Z1
+	VADDPS     Z0, Z1, Z2
+	VSUBPS     Z1, Z0, Z3
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Z0, (R12)
+	VMOVUPS    Z2, (R12)(R8*1)
+	VMOVUPS    Z3, (R12)(R8*2)
+	VMOVUPS    Z1, (R13)
+	ADDQ       DI, R12
+	VMOVUPS    256(R9), Z0
+	VMOVUPS    320(R9), Z1
+	VADDPS     Z0, Z1, Z2
+	VSUBPS     Z1, Z0, Z3
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Z0, (R12)
+	VMOVUPS    Z2, (R12)(R8*1)
+	VMOVUPS    Z3, (R12)(R8*2)
+	VMOVUPS    Z1, (R13)
+	ADDQ       DI, R12
+	VMOVUPS    384(R9), Z0
+	VMOVUPS    448(R9), Z1
+	VADDPS     Z0, Z1, Z2
+	VSUBPS     Z1, Z0, Z3
+	LEAQ       (R12)(R8*2), R13
+	ADDQ       R8, R13
+	VMOVUPS    Z0, (R12)
+	VMOVUPS    Z2, (R12)(R8*1)
+	VMOVUPS    Z3, (R12)(R8*2)
+	VMOVUPS    Z1, (R13)
+	ADDQ       $0x00000040, CX
+	ADDQ       $0x00000040, SI
+	SUBQ       $0x00000040, R11
+	JNZ        vector
+	MOVQ       24(AX), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, CX
+	MOVQ       64(AX), R11
+	SHLQ       $0x02, R11
+	SUBQ       R11, CX
+	MOVQ       56(AX), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       64(AX), R11
+	SHLQ       $0x02, R11
+	SUBQ       R11, SI
+	DECQ       R10
+	JNZ        matrix
+
+done:
+	VZEROUPPER
+	RET
+
+// func winoWeightsGrad2AVX512(args *WinoArgs)
+// Requires: AVX, AVX512F
+TEXT ·winoWeightsGrad2AVX512(SB), NOSPLIT, $0-8
+	MOVQ  args+0(FP), AX
+	MOVQ  (AX), CX
+	MOVQ  8(AX), DX
+	SHLQ  $0x02, DX
+	MOVQ  16(AX), BX
+	SHLQ  $0x02, BX
+	MOVQ  32(AX), SI
+	MOVQ  40(AX), DI
+	SHLQ  $0x02, DI
+	MOVQ  48(AX), R8
+	SHLQ  $0x02, R8
+	MOVQ  88(AX), R9
+	MOVQ  72(AX), R10
+	TESTQ R10, R10
+	JLE   done
+
+matrix:
+	MOVQ 64(AX), R11
+	SHLQ $0x02, R11
+
+vector:
+	MOVQ        CX, R12
+	LEAQ        (R12)(DX*2), R13
+	ADDQ        DX, R13
+	VMOVUPS     (R12), Z0
+	VMOVUPS     (R12)(DX*1), Z1
+	VMOVUPS     (R12)(DX*2), Z2
+	VMOVUPS     (R13), Z3
+	VADDPS      Z1, Z2, Z4
+	VMOVUPS     winoConstants<>+0(SB), Z5
+	VFMADD231PS Z5, Z4, Z0
+	VSUBPS      Z2, Z1, Z1
+	VMULPS      Z5, Z1, Z1
+	VFMADD231PS Z5, Z4, Z3
+	VMOVUPS     Z0, (R9)
+	VMOVUPS     Z1, 256(R9)
+	VMOVUPS     Z3, 512(R9)
+	ADDQ        BX, R12
+	LEAQ        (R12)(DX*2), R13
+	ADDQ        DX, R13
+	VMOVUPS     (R12), Z0
+	VMOVUPS     (R12)(DX*1), Z1
+	VMOVUPS     (R12)(DX*2), Z2
+	VMOVUPS     (R13), Z3
+	VADDPS      Z1, Z2, Z4
+	VFMADD231PS Z5, Z4, Z0
+	VSUBPS      Z2, Z1, Z1
+	VMULPS      Z5, Z1, Z1
+	VFMADD231PS Z5, Z4, Z3
+	VMOVUPS     Z0, 64(R9)
+	VMOVUPS     Z1, 320(R9)
+	VMOVUPS     Z3, 576(R9)
+	ADDQ        BX, R12
+	LEAQ        (R12)(DX*2), R13
+	ADDQ        DX, R13
+	VMOVUPS     (R12), Z0
+	VMOVUPS     (R12)(DX*1), Z1
+	VMOVUPS     (R12)(DX*2), Z2
+	VMOVUPS     (R13), Z3
+	VADDPS      Z1, Z2, Z4
+	VFMADD231PS Z5, Z4, Z0
+	VSUBPS      Z2, Z1, Z1
+	VMULPS      Z5, Z1, Z1
+	VFMADD231PS Z5, Z4, Z3
+	VMOVUPS     Z0, 128(R9)
+	VMOVUPS     Z1, 384(R9)
+	VMOVUPS     Z3, 640(R9)
+	ADDQ        BX, R12
+	LEAQ        (R12)(DX*2), R13
+	ADDQ        DX, R13
+	VMOVUPS     (R12), Z0
+	VMOVUPS     (R12)(DX*1), Z1
+	VMOVUPS     (R12)(DX*2), Z2
+	VMOVUPS     (R13), Z3
+	VADDPS      Z1, Z2, Z4
+	VFMADD231PS Z5, Z4, Z0
+	VSUBPS      Z2, Z1, Z1
+	VMULPS      Z5, Z1, Z1
+	VFMADD231PS Z5, Z4, Z3
+	VMOVUPS     Z0, 192(R9)
+	VMOVUPS     Z1, 448(R9)
+	VMOVUPS     Z3, 704(R9)
+	MOVQ        SI, R12
+	VMOVUPS     (R9), Z0
+	VMOVUPS     64(R9), Z1
+	VMOVUPS     128(R9), Z2
+	VMOVUPS     192(R9), Z3
+	VADDPS      Z1, Z2, Z4
+	VFMADD231PS Z5, Z4, Z0
+	VSUBPS      Z2, Z1, Z1
+	VMULPS      Z5, Z1, Z1
+	VFMADD231PS Z5, Z4, Z3
+	VMOVUPS     Z0, (R12)
+	VMOVUPS     Z1, (R12)(R8*1)
+	VMOVUPS     Z3, (R12)(R8*2)
+	ADDQ        DI, R12
+	VMOVUPS     256(R9), Z0
+	VMOVUPS     320(R9), Z1
+	VMOVUPS     384(R9), Z2
+	VMOVUPS     448(R9), Z3
+	VADDPS      Z1, Z2, Z4
+	VFMADD231PS Z5, Z4, Z0
+	VSUBPS      Z2, Z1, Z1
+	VMULPS      Z5, Z1, Z1
+	VFMADD231PS Z5, Z4, Z3
+	VMOVUPS     Z0, (R12)
+	VMOVUPS     Z1, (R12)(R8*1)
+	VMOVUPS     Z3, (R12)(R8*2)
+	ADDQ        DI, R12
+	VMOVUPS     512(R9), Z0
+	VMOVUPS     576(R9), Z1
+	VMOVUPS     640(R9), Z2
+	VMOVUPS     704(R9), Z3
+	VADDPS      Z1, Z2, Z4
+	VFMADD231PS Z5, Z4, Z0
+	VSUBPS      Z2, Z1, Z1
+	VMULPS      Z5, Z1, Z1
+	VFMADD231PS Z5, Z4, Z3
+	VMOVUPS     Z0, (R12)
+	VMOVUPS     Z1, (R12)(R8*1)
+	VMOVUPS     Z3, (R12)(R8*2)
 	ADDQ        $0x00000040, CX
 	ADDQ        $0x00000040, SI
 	SUBQ        $0x00000040, R11

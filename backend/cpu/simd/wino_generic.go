@@ -38,13 +38,48 @@ func winoWeightsGrad(x *winoVector) {
 	*x = winoVector{x[0] - 2./3*e + 1./6*f, -2*winoA/3*o + winoB/6*p, x[5] - 1./3*e + 1./3*f}
 }
 
-var genericWino = Wino{
-	Lanes:       8, // fewer channels are not worth it
-	Input:       func(a *WinoArgs) { winoGeneric(a, 6, 6, winoInput) },
-	Output:      func(a *WinoArgs) { winoGeneric(a, 6, 4, winoOutput) },
-	Weights:     func(a *WinoArgs) { winoGeneric(a, 3, 6, winoWeights) },
-	OutputGrad:  func(a *WinoArgs) { winoGeneric(a, 4, 6, winoOutputGrad) },
-	WeightsGrad: func(a *WinoArgs) { winoGeneric(a, 6, 3, winoWeightsGrad) },
+// The same for tiles of 2x2.
+
+func winoInput2(x *winoVector) {
+	*x = winoVector{x[0] - x[2], x[1] + x[2], x[2] - x[1], x[3] - x[1]}
+}
+
+func winoOutput2(x *winoVector) { *x = winoVector{x[0] + (x[1] + x[2]), x[1] - x[2] + x[3]} }
+
+func winoWeights2(x *winoVector) {
+	e, o := 0.5*(x[0]+x[2]), 0.5*x[1]
+	*x = winoVector{x[0], e + o, e - o, x[2]}
+}
+
+func winoOutputGrad2(x *winoVector) { *x = winoVector{x[0], x[0] + x[1], x[0] - x[1], x[1]} }
+
+func winoWeightsGrad2(x *winoVector) {
+	e := 0.5 * (x[1] + x[2])
+	*x = winoVector{x[0] + e, 0.5 * (x[1] - x[2]), x[3] + e}
+}
+
+// genericLanes are 8: fewer channels are not worth it.
+const genericLanes = 8
+
+func genericWino(tile int) Wino {
+	if tile == 2 {
+		return Wino{
+			Tile: 2, Lanes: genericLanes,
+			Input:       func(a *WinoArgs) { winoGeneric(a, 4, 4, winoInput2) },
+			Output:      func(a *WinoArgs) { winoGeneric(a, 4, 2, winoOutput2) },
+			Weights:     func(a *WinoArgs) { winoGeneric(a, 3, 4, winoWeights2) },
+			OutputGrad:  func(a *WinoArgs) { winoGeneric(a, 2, 4, winoOutputGrad2) },
+			WeightsGrad: func(a *WinoArgs) { winoGeneric(a, 4, 3, winoWeightsGrad2) },
+		}
+	}
+	return Wino{
+		Tile: 4, Lanes: genericLanes,
+		Input:       func(a *WinoArgs) { winoGeneric(a, 6, 6, winoInput) },
+		Output:      func(a *WinoArgs) { winoGeneric(a, 6, 4, winoOutput) },
+		Weights:     func(a *WinoArgs) { winoGeneric(a, 3, 6, winoWeights) },
+		OutputGrad:  func(a *WinoArgs) { winoGeneric(a, 4, 6, winoOutputGrad) },
+		WeightsGrad: func(a *WinoArgs) { winoGeneric(a, 6, 3, winoWeightsGrad) },
+	}
 }
 
 // winoGeneric transforms matrices of from x from vectors to to x to.

@@ -2,4 +2,4 @@
 
 package simd
 
-func winoFor(Level) Wino { return genericWino }
+func winoFor(_ Level, tile int) Wino { return genericWino(tile) }

@@ -2,6 +2,7 @@ package simd
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -11,7 +12,20 @@ import (
 	"testing"
 )
 
-// The matrices of Wino.
+// winoMatrices are those of Wino.
+type winoMatrices struct{ bt, g, at [][]float64 }
+
+// The matrices by the size of a tile.
+var winoBy = map[int]winoMatrices{
+	4: {winoBt, winoG, winoAt},
+	2: {
+		[][]float64{{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, -1, 0, 1}},
+		[][]float64{{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}},
+		[][]float64{{1, 1, 1, 0}, {0, 1, -1, 1}},
+	},
+}
+
+// Those of tiles of 4x4.
 var (
 	wa, wb = math.Sqrt(0.5), math.Sqrt(2)
 	winoBt = [][]float64{
@@ -52,48 +66,52 @@ func TestWinogradIdentity(t *testing.T) {
 	for i := range g {
 		g[i] = r.Float64() - 0.5
 	}
-	for i, row := range winoAt {
-		y, want := 0.0, 0.0
-		for p, at := range row {
-			u, v := 0.0, 0.0
+	for tile, m := range winoBy {
+		for i, row := range m.at {
+			y, want := 0.0, 0.0
+			for p, at := range row {
+				u, v := 0.0, 0.0
+				for k := range g {
+					u += m.g[p][k] * g[k]
+				}
+				for k := range m.bt[p] {
+					v += m.bt[p][k] * d[k]
+				}
+				y += at * u * v
+			}
 			for k := range g {
-				u += winoG[p][k] * g[k]
+				want += g[k] * d[i+k]
 			}
-			for k := range d {
-				v += winoBt[p][k] * d[k]
+			if math.Abs(y-want) > 1e-14 {
+				t.Errorf("tiles of %d, output %d: %v, want %v", tile, i, y, want)
 			}
-			y += at * u * v
-		}
-		for k := range g {
-			want += g[k] * d[i+k]
-		}
-		if math.Abs(y-want) > 1e-14 {
-			t.Errorf("output %d: %v, want %v", i, y, want)
 		}
 	}
 }
 
 func TestWinoTransforms(t *testing.T) {
 	for _, l := range Supported() {
-		w := WinoFor(l)
-		for _, c := range []struct {
-			name string
-			f    func(*WinoArgs)
-			m    [][]float64
-			bias bool
-		}{
-			{"Input", w.Input, winoBt, false},
-			{"Output", w.Output, winoAt, false},
-			{"Output with bias", w.Output, winoAt, true},
-			{"Weights", w.Weights, winoG, false},
-			{"OutputGrad", w.OutputGrad, transposed(winoAt), false},
-			{"WeightsGrad", w.WeightsGrad, transposed(winoG), false},
-		} {
-			for _, vectors := range []int{1, 3} {
-				for _, count := range []int{0, 1, 4} {
-					t.Run(l.String()+"/"+c.name, func(t *testing.T) {
-						testWino(t, c.f, c.m, c.bias, vectors*w.Lanes, count)
-					})
+		for tile, m := range winoBy {
+			w := WinoFor(l, tile)
+			for _, c := range []struct {
+				name string
+				f    func(*WinoArgs)
+				m    [][]float64
+				bias bool
+			}{
+				{"Input", w.Input, m.bt, false},
+				{"Output", w.Output, m.at, false},
+				{"Output with bias", w.Output, m.at, true},
+				{"Weights", w.Weights, m.g, false},
+				{"OutputGrad", w.OutputGrad, transposed(m.at), false},
+				{"WeightsGrad", w.WeightsGrad, transposed(m.g), false},
+			} {
+				for _, vectors := range []int{1, 3} {
+					for _, count := range []int{0, 1, 4} {
+						t.Run(fmt.Sprintf("%v/%d/%s", l, tile, c.name), func(t *testing.T) {
+							testWino(t, c.f, c.m, c.bias, vectors*w.Lanes, count)
+						})
+					}
 				}
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 const (
 	gemmUnroll  = 4 // k steps an iteration of GEMM's inner loop, a power of 2
+	gemmAhead   = 2 // cache lines fetched an iteration, as simd.Fetched counts them
 	outerUnroll = 2 // pixels an iteration of Outer's inner loop; 2, as the tail is one step
 )
 
@@ -151,6 +152,8 @@ func (g generator) gemm(s shape) {
 	}
 	idx, n := g.GP64(), g.GP64()
 	ahead := g.load(args.Field("Ahead"))
+	g.TESTQ(ahead, ahead)
+	g.CMOVQEQ(b, ahead) // what is in the cache already costs nothing
 	// again reads the argument's address once more, so that it takes no register in between.
 	again := func() gotypes.Component { return g.Dereference(g.Param("args")) }
 	steps := func(count int) {
@@ -171,7 +174,10 @@ func (g generator) gemm(s shape) {
 	g.SHRQ(op.U8(bits.TrailingZeros(gemmUnroll)), n)
 	g.JZ(op.LabelRef("tail"))
 	g.Label("body")
-	g.PREFETCHT1(op.Mem{Base: b, Index: ahead, Scale: 1})
+	for line := range gemmAhead {
+		g.PREFETCHT1(op.Mem{Base: ahead, Disp: 64 * line})
+	}
+	g.ADDQ(op.U32(64*gemmAhead), ahead)
 	steps(gemmUnroll)
 	g.JNZ(op.LabelRef("body"))
 	g.Label("tail")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"go/types"
+	"strings"
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
@@ -158,7 +159,7 @@ func (e *emitter) transform(t transform) {
 	e.Pragma("noescape")
 	args := types.NewVar(0, e.pkg, "args", types.NewPointer(e.pkg.Scope().Lookup("WinoArgs").Type()))
 	e.Signature(gotypes.NewSignature(e.pkg, types.NewSignatureType(nil, nil, nil, types.NewTuple(args), nil, false)))
-	e.Doc("wino" + t.name + e.level + " is Wino." + t.name + ": " + t.doc + ".")
+	e.Doc("wino" + t.name + e.level + " is Wino." + strings.TrimSuffix(t.name, "2") + ": " + t.doc + ".")
 	e.hoist = map[float32]vec{}
 
 	s := e.Dereference(e.Param("args"))

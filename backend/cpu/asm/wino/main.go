@@ -45,6 +45,11 @@ func main() {
 			{name: "Weights", doc: "G g Gt", from: 3, to: 6, srcAhead: noAhead, f: e.weights},
 			{name: "OutputGrad", doc: "A dy At", from: 4, to: 6, f: e.outputGrad},
 			{name: "WeightsGrad", doc: "Gt s G", from: 6, to: 3, srcAhead: noAhead, f: e.weightsGrad},
+			{name: "Input2", doc: "Bt d B", from: 4, to: 4, srcAhead: 2, f: e.input2},
+			{name: "Output2", doc: "At m A + Bias", from: 4, to: 2, srcAhead: noAhead, dstAhead: true, bias: true, f: e.output2},
+			{name: "Weights2", doc: "G g Gt", from: 3, to: 4, srcAhead: noAhead, f: e.weights2},
+			{name: "OutputGrad2", doc: "A dy At", from: 2, to: 4, f: e.outputGrad2},
+			{name: "WeightsGrad2", doc: "Gt s G", from: 4, to: 3, srcAhead: noAhead, f: e.weightsGrad2},
 		} {
 			e.transform(t)
 		}

@@ -47,3 +47,27 @@ func (e *emitter) weightsGrad(x []vec) []vec {
 	g2 := e.addProduct(e.addProduct(x[5], -1./3, s), 1./3, t)
 	return []vec{g0, g1, g2}
 }
+
+// The same for tiles of 2x2.
+
+func (e *emitter) input2(x []vec) []vec {
+	return []vec{e.difference(x[0], x[2]), e.sum(x[1], x[2]), e.difference(x[2], x[1]), e.difference(x[3], x[1])}
+}
+
+func (e *emitter) output2(x []vec) []vec {
+	return []vec{e.sum(x[0], e.sum(x[1], x[2])), e.sum(e.difference(x[1], x[2]), x[3])}
+}
+
+func (e *emitter) weights2(x []vec) []vec {
+	u1, u2 := e.plusMinus(e.times(0.5, e.sum(x[0], x[2])), 0.5, x[1])
+	return []vec{x[0], u1, u2, x[2]}
+}
+
+func (e *emitter) outputGrad2(x []vec) []vec {
+	return []vec{x[0], e.sum(x[0], x[1]), e.difference(x[0], x[1]), x[1]}
+}
+
+func (e *emitter) weightsGrad2(x []vec) []vec {
+	s := e.sum(x[1], x[2])
+	return []vec{e.addProduct(x[0], 0.5, s), e.times(0.5, e.difference(x[1], x[2])), e.addProduct(x[3], 0.5, s)}
+}
