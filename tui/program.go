@@ -16,7 +16,7 @@ import (
 )
 
 // frameRate is the most frames a second. Screens change more slowly by themselves (redraw); this is what a key may cost.
-const frameRate = 30
+const frameRate = 60
 
 // show shows a screen until it ends. The context's end asks the screen to leave.
 func show(ctx context.Context, in screen, opt Options) error {
@@ -65,8 +65,14 @@ func newPaced(s *shell, remote bool, opt Options, more ...tea.ProgramOption) *te
 	var p *tea.Program
 	// Acknowledgements change nothing on the screen: they do not get as far as a frame.
 	filter := func(_ tea.Model, msg tea.Msg) tea.Msg {
-		if m, ok := msg.(uv.UnknownCsiEvent); ok && m == picture.Acknowledged {
-			s.out.Acknowledge()
+		switch m := msg.(type) {
+		case uv.UnknownCsiEvent:
+			if m == picture.Acknowledged {
+				s.out.Acknowledge()
+				return nil
+			}
+		case calmMsg:
+			s.frames.rest(s.out.Busy())
 			return nil
 		}
 		return msg
@@ -81,6 +87,7 @@ func newPaced(s *shell, remote bool, opt Options, more ...tea.ProgramOption) *te
 		s.gallery.pace = in.pace()
 	}
 	s.out.Pace(picture.NewLink(remote, opt.budget()), func() { p.Send(lineMsg{}) })
+	s.program = p
 	return p
 }
 

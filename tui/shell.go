@@ -72,6 +72,10 @@ type shell struct {
 	kind    int // of theme
 	look    int // themes there were
 
+	program *tea.Program // nil: none shows this
+	frames  *frameClock
+	written tea.View // handed to the program last
+
 	w, h    int
 	help    bool
 	mouse   bool        // clicks and the wheel are keys
@@ -391,5 +395,12 @@ func (s *shell) View() tea.View {
 		v.MouseMode = tea.MouseModeCellMotion
 	}
 	v.WindowTitle = strings.TrimSpace("ddpm-tui " + s.title)
+	if s.program != nil && (v.Content != s.written.Content || v.MouseMode != s.written.MouseMode) {
+		if s.frames == nil {
+			s.frames = newFrameClock(s.program)
+		}
+		s.frames.hurry(s.program.Send)
+		s.written = v
+	}
 	return v
 }

@@ -40,28 +40,33 @@ func scaleInto(dst *image.RGBA, to image.Rectangle, src *image.RGBA, from image.
 		return
 	}
 	xs, ys := covers(from.Dx(), to.Dx()), covers(from.Dy(), to.Dy())
+	var before []byte // the row above, where it came from one row of src
+	last := -1
 	for y, cy := range ys {
-		row := dst.Pix[dst.PixOffset(to.Min.X, to.Min.Y+y):]
-		for x, cx := range xs {
-			p := row[4*x : 4*x+4 : 4*x+4]
-			at := src.PixOffset(from.Min.X+cx.first, from.Min.Y+cy.first)
-			if len(cx.weights) == 1 && len(cy.weights) == 1 {
-				copy(p, src.Pix[at:at+4])
+		row := dst.Pix[dst.PixOffset(to.Min.X, to.Min.Y+y):][:4*to.Dx()]
+		at := src.Pix[src.PixOffset(from.Min.X, from.Min.Y+cy.first):]
+		if len(cy.weights) == 1 {
+			if cy.first == last {
+				copy(row, before)
 				continue
 			}
-			var sum [4]int
+			before, last = row, cy.first
+		}
+		for x, cx := range xs {
+			p := row[4*x : 4*x+4 : 4*x+4]
+			if len(cx.weights) == 1 && len(cy.weights) == 1 {
+				copy(p, at[4*cx.first:4*cx.first+4])
+				continue
+			}
+			r, g, b, a := unit*unit/2, unit*unit/2, unit*unit/2, unit*unit/2
 			for v, wy := range cy.weights {
-				q := src.Pix[at+v*src.Stride:]
+				q := at[v*src.Stride+4*cx.first:][:4*len(cx.weights)]
 				for u, wx := range cx.weights {
-					w := wx * wy
-					for ch := range sum {
-						sum[ch] += w * int(q[4*u+ch])
-					}
+					w, c := wx*wy, q[4*u:4*u+4:4*u+4]
+					r, g, b, a = r+w*int(c[0]), g+w*int(c[1]), b+w*int(c[2]), a+w*int(c[3])
 				}
 			}
-			for ch, v := range sum {
-				p[ch] = uint8((v + unit*unit/2) / (unit * unit))
-			}
+			p[0], p[1], p[2], p[3] = uint8(r/(unit*unit)), uint8(g/(unit*unit)), uint8(b/(unit*unit)), uint8(a/(unit*unit))
 		}
 	}
 }

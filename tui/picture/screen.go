@@ -235,6 +235,15 @@ func (s *Screen) Close() {
 	}
 }
 
+// Busy says whether something is being written at this moment.
+func (s *Screen) Busy() bool {
+	if !s.writing.TryLock() {
+		return true
+	}
+	s.writing.Unlock()
+	return false
+}
+
 // Write passes one frame of the program on.
 func (s *Screen) Write(p []byte) (int, error) {
 	s.writing.Lock()

@@ -109,6 +109,16 @@ func (c *Client) read(r *bufio.Reader) {
 		if err := next(r, maxDown, &m); err != nil {
 			return
 		}
+		if m.Type == typeFrame && m.Frame != nil {
+			f, unreadable, err := m.Frame.decode(r)
+			if err != nil {
+				return
+			}
+			if unreadable == nil && c.h.Frame != nil {
+				c.h.Frame(f)
+			}
+			continue
+		}
 		c.handle(&m)
 	}
 }
@@ -122,10 +132,6 @@ func (c *Client) handle(m *down) {
 		c.mu.Unlock()
 		if answer != nil {
 			answer <- m.Error
-		}
-	case m.Type == typeFrame && m.Frame != nil && c.h.Frame != nil:
-		if f, err := m.Frame.decode(); err == nil {
-			c.h.Frame(f)
 		}
 	case m.Type == typeEvent && m.Event != nil && c.h.Event != nil:
 		c.h.Event(*m.Event)

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"io"
 	"net"
@@ -14,7 +15,7 @@ import (
 
 // FuzzServer: whatever a viewer sends, the trainer lives, gives nobody control who has not said hello, and is ready for the next.
 func FuzzServer(f *testing.F) {
-	hello := `{"type":"hello","v":2,"role":"control","name":"x"}` + "\n"
+	hello := fmt.Sprintf(`{"type":"hello","v":%d,"role":"control","name":"x"}`+"\n", Version)
 	for _, seed := range []string{
 		"", "\n", "{}", "null\n", "[]\n", "{\"type\":\"hello\"", hello, hello + hello,
 		hello + `{"type":"command","id":1,"command":{"name":"pause"}}` + "\n",
@@ -51,15 +52,16 @@ func FuzzServer(f *testing.F) {
 
 // FuzzClient: whatever a trainer sends, the screen lives.
 func FuzzClient(f *testing.F) {
-	hello := `{"type":"hello","v":2,"pid":7,"control":true}` + "\n"
+	hello := fmt.Sprintf(`{"type":"hello","v":%d,"pid":7,"control":true}`+"\n", Version)
 	small, err := (&Frame{Name: "samples", Image: noise4(), Rows: 1, Cols: 1}).encode()
 	if err != nil {
 		f.Fatal(err)
 	}
 	for _, seed := range []string{
-		"", hello, hello + string(small), hello + string(small[:len(small)/2]), hello + `{"type":"frame"}` + "\n", hello + `{"type":"frame","frame":{"png":"AAAA"}}` + "\n",
+		"", hello, hello + string(small), hello + string(small[:len(small)/2]), hello + `{"type":"frame"}` + "\n", hello + `{"type":"frame","frame":{"bytes":4,"png":true,"width":1,"height":1}}` + "\nAAAA",
+		hello + `{"type":"frame","frame":{"bytes":9000000}}` + "\n", hello + `{"type":"frame","frame":{"bytes":-1}}` + "\n",
 		hello + `{"type":"event","event":{"v":1,"kind":"log"}}` + "\n", hello + `{"type":"reply","id":1,"error":"no"}` + "\n",
-		hello + `{"type":"control","controller":"\u001b[31m"}` + "\n", `{"type":"refused","error":"no"}` + "\n", `{"type":"hello","v":3}` + "\n",
+		hello + `{"type":"control","controller":"\u001b[31m"}` + "\n", `{"type":"refused","error":"no"}` + "\n", `{"type":"hello","v":99}` + "\n",
 	} {
 		f.Add([]byte(seed))
 	}

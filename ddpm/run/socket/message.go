@@ -5,6 +5,7 @@
 //
 // The protocol is one JSON object a line, in both directions, with a limit on the length of a line. A viewer says hello with the
 // protocol's version and whether it wants control; the trainer answers with its own hello. One viewer has control, the others watch.
+// Behind the line of a picture come the bytes of the picture, as many as the line says.
 package socket
 
 import (
@@ -14,15 +15,17 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/draw"
 	"image/png"
 	"io"
+	"slices"
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
 
 // Version is the version of the protocol. Both sides must have the same: they come from one program, and a trainer that an older
 // one started is watched through its log.
-const Version = 2
+const Version = 3
 
 // The longest lines. Commands are short; pictures are what is long.
 const (
@@ -85,14 +88,17 @@ type down struct {
 	Event *run.Event `json:"event,omitempty"`
 }
 
-// frame is a picture on its way.
+// frame is a picture on its way. Its bytes are red, green and blue of each pixel, row by row, or a PNG.
 type frame struct {
 	Name    string `json:"name"`
 	Step    int64  `json:"step"`
 	Rows    int    `json:"rows"`
 	Cols    int    `json:"cols"`
 	Caption string `json:"caption"`
-	PNG     []byte `json:"png"`
+	Width   int    `json:"width"`
+	Height  int    `json:"height"`
+	PNG     bool   `json:"png,omitempty"`
+	Bytes   int    `json:"bytes"` // that follow
 }
 
 // A Frame is a live picture: tiles of equal size, edge to edge.
@@ -107,36 +113,89 @@ type Frame struct {
 // smallPixels is up to where a picture is not compressed: bytes are cheap on a socket, and the time of trainer and viewers is not.
 const smallPixels = 512 << 10
 
-// encode makes a line of a frame.
+// encode makes a line of a frame, with the bytes of its picture behind it.
 func (f *Frame) encode() ([]byte, error) {
-	var b bytes.Buffer
-	e := png.Encoder{CompressionLevel: png.BestSpeed}
-	if size := f.Image.Bounds().Size(); size.X*size.Y <= smallPixels {
-		e.CompressionLevel = png.NoCompression
+	size := f.Image.Bounds().Size()
+	head := frame{f.Name, f.Step, f.Rows, f.Cols, f.Caption, size.X, size.Y, size.X*size.Y > smallPixels, 3 * size.X * size.Y}
+	var packed bytes.Buffer
+	if head.PNG {
+		if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&packed, f.Image); err != nil {
+			return nil, err
+		}
+		head.Bytes = packed.Len()
 	}
-	if err := e.Encode(&b, f.Image); err != nil {
-		return nil, err
+	p, err := line(&down{Type: typeFrame, Frame: &head}, maxDown)
+	if err != nil || head.Bytes > maxDown {
+		return nil, errors.Join(err, errLong)
 	}
-	return line(&down{Type: typeFrame, Frame: &frame{f.Name, f.Step, f.Rows, f.Cols, f.Caption, b.Bytes()}}, maxDown)
+	p = slices.Grow(p, head.Bytes)
+	if head.PNG {
+		return append(p, packed.Bytes()...), nil
+	}
+	m, ok := f.Image.(*image.RGBA)
+	if !ok {
+		m = image.NewRGBA(image.Rectangle{Max: size})
+		draw.Draw(m, m.Rect, f.Image, f.Image.Bounds().Min, draw.Src)
+	}
+	for y := range size.Y {
+		row := m.Pix[y*m.Stride:][:4*size.X]
+		for x := 0; x < len(row); x += 4 {
+			p = append(p, row[x], row[x+1], row[x+2])
+		}
+	}
+	return p, nil
 }
 
-// decode undoes encode. The picture is from another process: it is looked at before it is unpacked.
-func (f *frame) decode() (Frame, error) {
-	c, err := png.DecodeConfig(bytes.NewReader(f.PNG))
-	if err != nil {
-		return Frame{}, err
+// decode undoes encode, reading the bytes of the picture. An error in them is in unreadable; the other, that of the connection, is
+// its end. The picture is from another process: it is looked at before there is memory for it.
+func (f *frame) decode(r *bufio.Reader) (out Frame, unreadable, err error) {
+	if f.Bytes < 0 || f.Bytes > maxDown {
+		return out, nil, errLong
 	}
-	if c.Width < 1 || c.Height < 1 || c.Width > maxPixels/c.Height {
-		return Frame{}, fmt.Errorf("a picture of %dx%d pixels is too large", c.Width, c.Height)
+	body := &io.LimitedReader{R: r, N: int64(f.Bytes)}
+	m, unreadable := f.read(body)
+	if _, err := r.Discard(int(body.N)); err != nil { // what is behind it is the next message
+		return out, nil, err
 	}
-	if f.Rows < 0 || f.Cols < 0 || f.Rows > c.Height || f.Cols > c.Width {
-		return Frame{}, fmt.Errorf("a picture of %dx%d pixels does not have %dx%d tiles", c.Width, c.Height, f.Cols, f.Rows)
+	return Frame{f.Name, f.Step, m, f.Rows, f.Cols, f.Caption}, unreadable, nil
+}
+
+func (f *frame) read(r io.Reader) (image.Image, error) {
+	if f.Width < 1 || f.Height < 1 || f.Width > maxPixels/f.Height {
+		return nil, fmt.Errorf("a picture of %dx%d pixels is too large", f.Width, f.Height)
 	}
-	m, err := png.Decode(bytes.NewReader(f.PNG))
-	if err != nil {
-		return Frame{}, err
+	if f.Rows < 0 || f.Cols < 0 || f.Rows > f.Height || f.Cols > f.Width {
+		return nil, fmt.Errorf("a picture of %dx%d pixels does not have %dx%d tiles", f.Width, f.Height, f.Cols, f.Rows)
 	}
-	return Frame{f.Name, f.Step, m, f.Rows, f.Cols, f.Caption}, nil
+	if f.PNG {
+		data, err := io.ReadAll(r)
+		if err != nil {
+			return nil, err
+		}
+		c, err := png.DecodeConfig(bytes.NewReader(data))
+		if err != nil {
+			return nil, err
+		}
+		if c.Width != f.Width || c.Height != f.Height {
+			return nil, fmt.Errorf("a picture of %dx%d pixels is said to have %dx%d", c.Width, c.Height, f.Width, f.Height)
+		}
+		return png.Decode(bytes.NewReader(data))
+	}
+	if f.Bytes != 3*f.Width*f.Height {
+		return nil, fmt.Errorf("%d bytes are no picture of %dx%d pixels", f.Bytes, f.Width, f.Height)
+	}
+	m := image.NewRGBA(image.Rect(0, 0, f.Width, f.Height))
+	row := make([]byte, 3*f.Width)
+	for y := range f.Height {
+		if _, err := io.ReadFull(r, row); err != nil {
+			return nil, err
+		}
+		to := m.Pix[y*m.Stride:][:4*f.Width]
+		for x := range f.Width {
+			to[4*x], to[4*x+1], to[4*x+2], to[4*x+3] = row[3*x], row[3*x+1], row[3*x+2], 255
+		}
+	}
+	return m, nil
 }
 
 // line encodes a message with its newline.

@@ -4,6 +4,7 @@ package socket
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -114,6 +115,53 @@ func (b *inbox) handlers() Handlers {
 
 func (b *inbox) has(f func() bool) func() bool {
 	return func() bool { b.mu.Lock(); defer b.mu.Unlock(); return f() }
+}
+
+// A picture arrives as it is, small or large, whatever its kind; one that makes no sense is left out, and what follows is read.
+func TestPicturesOnTheirWay(t *testing.T) {
+	gray := image.NewGray(image.Rect(3, 4, 10, 9))
+	for i := range gray.Pix {
+		gray.Pix[i] = uint8(7 * i)
+	}
+	part := noise(20).(*image.RGBA).SubImage(image.Rect(5, 6, 12, 20))
+	pictures := []image.Image{gray, part, noise(33), noise(725)} // the last has more than smallPixels
+	var stream bytes.Buffer
+	for i, m := range pictures {
+		f := Frame{Name: "samples", Step: int64(i), Image: m, Rows: 1, Cols: 1}
+		p, err := f.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream.Write(p)
+		stream.WriteString(`{"type":"frame","frame":{"name":"broken","width":2,"height":2,"bytes":5}}` + "\n12345")
+	}
+	r := bufio.NewReader(&stream)
+	for i, m := range pictures {
+		for broken := range 2 {
+			var d down
+			if err := next(r, maxDown, &d); err != nil {
+				t.Fatal(i, err)
+			}
+			f, unreadable, err := d.Frame.decode(r)
+			if err != nil || (unreadable != nil) != (broken == 1) {
+				t.Fatal(i, unreadable, err)
+			}
+			if broken == 1 {
+				continue
+			}
+			b, at := f.Image.Bounds(), m.Bounds().Min
+			if f.Step != int64(i) || b != image.Rect(0, 0, m.Bounds().Dx(), m.Bounds().Dy()) {
+				t.Fatalf("%d: step %d, %v", i, f.Step, b)
+			}
+			for y := range b.Dy() {
+				for x := range b.Dx() {
+					if got, want := color.RGBAModel.Convert(f.Image.At(x, y)), color.RGBAModel.Convert(m.At(at.X+x, at.Y+y)); got != want {
+						t.Fatalf("%d: at %d, %d is %v, not %v", i, x, y, got, want)
+					}
+				}
+			}
+		}
+	}
 }
 
 func TestCommandsAndPictures(t *testing.T) {
@@ -262,7 +310,7 @@ func TestSlowViewer(t *testing.T) {
 	}
 	var in inbox
 	quick := dial(t, f, Control, "quick", in.handlers())
-	m := noise(256) // 200 KB as PNG
+	m := noise(256) // 192 KiB
 	var took []time.Duration
 	for i := range 40 {
 		start := time.Now()
@@ -304,11 +352,11 @@ func TestStrangers(t *testing.T) {
 	f := folder(t, "")
 	listening(t, f)
 	for says, want := range map[string]string{
-		"GET / HTTP/1.1\r\n\r\n":                                     "hello",
-		`{"type":"hello","v":99}` + "\n":                             "version 2",
-		`{"type":"command","id":1,"command":{"name":"stop"}}` + "\n": "hello",
-		strings.Repeat("x", 100<<10):                                 "",
-		`{"type":"hello","v":2,"role":"control","na`:                 "hello",
+		"GET / HTTP/1.1\r\n\r\n":                                            "hello",
+		`{"type":"hello","v":99}` + "\n":                                    fmt.Sprintf("version %d", Version),
+		`{"type":"command","id":1,"command":{"name":"stop"}}` + "\n":        "hello",
+		strings.Repeat("x", 100<<10):                                        "",
+		fmt.Sprintf(`{"type":"hello","v":%d,"role":"control","na`, Version): "hello",
 		"": "hello",
 	} {
 		conn, err := net.Dial("unix", place(f))
