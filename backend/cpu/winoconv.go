@@ -30,7 +30,7 @@ type winoConv struct {
 const (
 	partFloats = 64 * 32 * 36 // of a part's planes, about
 	fewTiles   = 64           // at most: the products of a panel stay in the second-level cache
-	fewKernel  = 32 << 10     // elements of [in, out] at least: with fewer, the kernel's planes do
+	fewKernel  = 8 << 10      // elements of [in, out] at least: with fewer, the kernel's planes do
 	winoFloats = 64 << 10     // of the transformed inputs of a block, about
 	winoTasks  = 32           // wanted
 	winoGroup  = 128          // least output channels of a task, which make up for transforming its inputs

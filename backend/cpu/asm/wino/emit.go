@@ -137,7 +137,7 @@ func (e *emitter) line(base, stride gp, n int) []op.Mem {
 }
 
 // A transform is one of simd.Wino: f on every column of a matrix of from x from
-// vectors, by way of the scratch memory, and then on every row of the result,
+// vectors, by way of the scratch memory or registers, and then on every row of the result,
 // to x to. The processor does not see where the next patch of an image will be,
 // so the transforms of images ask for it: of the input, the columns from
 // srcAhead on, and of the output all where dstAhead is set.
@@ -151,6 +151,11 @@ type transform struct {
 }
 
 const noAhead = 6
+
+// inRegisters says that what lies between the two passes fits in registers, beside what a pass needs.
+func (e *emitter) inRegisters(t transform) bool {
+	return e.width == 64 && t.from*t.to <= 18 && t.from < 6
+}
 
 // transform emits wino<name><level>.
 func (e *emitter) transform(t transform) {
@@ -174,6 +179,7 @@ func (e *emitter) transform(t transform) {
 	e.Label("vector")
 	p := e.GP64()
 	e.MOVQ(src, p)
+	between := make([][]vec, t.to) // rows of what the columns have become, if it is in registers
 	for j := range t.from {
 		x := make([]vec, t.from)
 		for i, m := range e.line(p, srcRow, t.from) {
@@ -184,7 +190,11 @@ func (e *emitter) transform(t transform) {
 			e.prefetch(p, s.Field("SrcNext"), srcRow, t.from)
 		}
 		for i, v := range t.f(x) {
-			e.VMOVUPS(v, op.Mem{Base: scratch, Disp: (i*t.from + j) * e.width})
+			if e.inRegisters(t) {
+				between[i] = append(between[i], v)
+			} else {
+				e.VMOVUPS(v, op.Mem{Base: scratch, Disp: (i*t.from + j) * e.width})
+			}
 		}
 		if j < t.from-1 {
 			e.ADDQ(srcCol, p)
@@ -197,9 +207,9 @@ func (e *emitter) transform(t transform) {
 	q := e.GP64()
 	e.MOVQ(dst, q)
 	for i := range t.to {
-		x := make([]vec, t.from)
-		for j := range x {
-			x[j] = e.vec()
+		x := between[i]
+		for j := len(x); j < t.from; j++ {
+			x = append(x, e.vec())
 			e.VMOVUPS(op.Mem{Base: scratch, Disp: (i*t.from + j) * e.width}, x[j])
 		}
 		y := t.f(x)
