@@ -90,7 +90,7 @@ func (b *Backend) wishMatrices(c *chain) (extensions []string) {
 func (b *Backend) openMatrices(o Options) error {
 	m, why := b.units()
 	if m != nil && o.NoMatrices {
-		m, why = nil, "they are not wanted"
+		m, why = nil, "it was chosen to do without"
 	}
 	if m == nil {
 		b.note("no cooperative matrices: " + why)

@@ -27,16 +27,16 @@ const trialPatience = 2 * time.Second
 
 // A candidate is one way to compute a run.
 type candidate struct {
-	name    string
-	choice  train.Choice
-	open    func() (backend.Backend, error)
-	b       backend.Backend
-	seconds float64 // a step
-	out     string  // why it is out of the question
+	name     string
+	choice   train.Choice
+	matrices bool // it is to use cooperative matrices
+	open     func() (backend.Backend, error)
+	b        backend.Backend
+	seconds  float64 // a step
+	out      string  // why it is out of the question
 }
 
-// candidates are the Vulkan devices and last the CPU, or only the device that was asked for; a device that has cooperative matrices, in a
-// precision that may use them, is two. why says why there is no device.
+// candidates are the Vulkan devices and last the CPU, or only the device that was asked for. why says why there is no device.
 func candidates(on compute, cfg *train.Config) (list []*candidate, why *run.Log) {
 	devices, why := gpus()
 	if on.vulkan() {
@@ -48,22 +48,7 @@ func candidates(on compute, cfg *train.Config) (list []*candidate, why *run.Log)
 			return nil, nil // opening it says why
 		}
 	}
-	add := func(name string, d vulkan.DeviceInfo, noMatrices bool) {
-		list = append(list, &candidate{
-			name: name, choice: train.Choice{Backend: "vulkan", Device: d.Name, NoMatrices: noMatrices},
-			open: func() (backend.Backend, error) {
-				return vulkan.Open(vulkan.Options{Device: fmt.Sprint(d.Index), NoMatrices: noMatrices})
-			},
-		})
-	}
-	for _, d := range devices {
-		if cfg.Precision == backend.FP16 && d.UsesMatrices() {
-			add(d.Name+" with cooperative matrices", d, false)
-			add(d.Name+" without", d, true)
-			continue
-		}
-		add(d.Name, d, false)
-	}
+	list = ways(devices, cfg.Precision)
 	if on.vulkan() {
 		return list, nil
 	}
@@ -71,6 +56,27 @@ func candidates(on compute, cfg *train.Config) (list []*candidate, why *run.Log)
 		name: "the CPU", choice: train.Choice{Backend: "cpu"},
 		open: func() (backend.Backend, error) { return cpu.New(cpu.Options{Threads: on.threads, Exact: cfg.Exact}) },
 	}), why
+}
+
+// ways are the candidates on devices: in a precision that may use cooperative matrices, one that has them is two.
+func ways(devices []vulkan.DeviceInfo, p backend.Precision) (list []*candidate) {
+	add := func(name string, d vulkan.DeviceInfo, matrices, not bool) {
+		list = append(list, &candidate{
+			name: name, choice: train.Choice{Backend: "vulkan", Device: d.Name, NoMatrices: not}, matrices: matrices,
+			open: func() (backend.Backend, error) {
+				return vulkan.Open(vulkan.Options{Device: fmt.Sprint(d.Index), NoMatrices: not})
+			},
+		})
+	}
+	for _, d := range devices {
+		if p == backend.FP16 && d.UsesMatrices() {
+			add(d.Name+" with cooperative matrices", d, true, false)
+			add(d.Name+" without", d, false, true)
+			continue
+		}
+		add(d.Name, d, false, false)
+	}
+	return list
 }
 
 // vulkan reports whether it was asked for.
@@ -143,6 +149,10 @@ func (c *candidate) time(ctx context.Context, cfg *train.Config, best *candidate
 		return
 	}
 	c.b = b
+	if r, ok := b.(backend.Rounder); c.matrices && (!ok || r.Rounding("conv2d", backend.FP16) == 0) {
+		c.out = "they failed their test" // and the device would do without them, as the next candidate does
+		return
+	}
 	if c.choice.Backend == "cpu" && best != nil && cfg.Batch > 4 {
 		one, err := train.Trial(ctx, b, cfg, 1, 0)
 		if fail(err) {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/backend/cpu"
+	"github.com/ddpm-tui/ddpm-tui/backend/vulkan"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
 )
 
@@ -50,7 +52,10 @@ func TestChoose(t *testing.T) {
 		}}
 	}
 	cfg := smallConfig(t)
+	wrong := made("slow with matrices", "vulkan", 0, nil)
+	wrong.matrices = true // which this backend has not
 	b, err := choose(t.Context(), []*candidate{
+		wrong,
 		made("slow", "vulkan", 400*time.Millisecond, nil), made("broken", "vulkan", 0, errors.New("no kernel\nand more")), made("fast", "vulkan", 0, nil),
 		made("the CPU", "cpu", 400*time.Millisecond, nil),
 	}, cfg, say)
@@ -59,15 +64,53 @@ func TestChoose(t *testing.T) {
 	}
 	defer b.Close()
 	c := cfg.Compute
-	if c == nil || c.Device != "fast" || !strings.Contains(c.Why, "on slow ") || !strings.Contains(c.Why, "broken: no kernel;") || !strings.Contains(c.Why, "the CPU") {
+	if c == nil || c.Device != "fast" || !strings.Contains(c.Why, "on slow ") || !strings.Contains(c.Why, "broken: no kernel;") || !strings.Contains(c.Why, "with matrices: they failed") || !strings.Contains(c.Why, "the CPU") {
 		t.Errorf("chose %+v", c)
 	}
-	if len(said) != 2 || !strings.Contains(said[0], "slow, broken, fast, the CPU") || !strings.Contains(said[1], "computing on fast: a training step takes ") {
+	if len(said) != 2 || !strings.Contains(said[0], "slow with matrices, slow, broken, fast, the CPU") || !strings.Contains(said[1], "computing on fast: a training step takes ") {
 		t.Errorf("said %q", said)
 	}
 	if _, err := choose(t.Context(), []*candidate{made("a", "vulkan", 0, errors.New("not so")), made("b", "cpu", 0, errors.New("nor so"))}, cfg, say); err == nil ||
 		!strings.Contains(err.Error(), "a: not so; b: nor so") {
 		t.Errorf("nothing works: %v", err)
+	}
+}
+
+// TestWays makes two candidates of a device with cooperative matrices where the precision has a use for them, and only there.
+func TestWays(t *testing.T) {
+	devices := []vulkan.DeviceInfo{{Name: "plain"}, {Name: "matrix", Matrices: "16x16x16 with --precision fp16"}, {Name: "off", Matrices: "not used: it is off"}}
+	for p, want := range map[backend.Precision]string{
+		backend.FP16: "plain false; matrix with cooperative matrices false; matrix without true; off false; ",
+		backend.FP32: "plain false; matrix false; off false; ",
+	} {
+		got := ""
+		for _, c := range ways(devices, p) {
+			got += fmt.Sprintf("%s %v; ", c.name, c.choice.NoMatrices)
+		}
+		if got != want {
+			t.Errorf("%v: %q, want %q", p, got, want)
+		}
+	}
+}
+
+// TestObeysMatrices opens what a run was begun on as it was chosen there: with cooperative matrices or without. It needs a device that has them.
+func TestObeysMatrices(t *testing.T) {
+	all, err := vulkan.Devices()
+	if err != nil || !slices.ContainsFunc(all, vulkan.DeviceInfo.UsesMatrices) {
+		t.Skipf("no Vulkan device with cooperative matrices (shaders/newer.sh gets one in software): %v", err)
+	}
+	d := all[slices.IndexFunc(all, vulkan.DeviceInfo.UsesMatrices)]
+	for _, without := range []bool{false, true} {
+		b, note, err := compute{backend: "auto"}.obey(&train.Config{Compute: &train.Choice{Backend: "vulkan", Device: d.Name, NoMatrices: without}})
+		if err != nil || note != nil {
+			t.Fatal(err, note)
+		}
+		if uses := b.(backend.Rounder).Rounding("conv2d", backend.FP16) > 0; uses == without {
+			t.Errorf("chosen without them: %v; uses them: %v", without, uses)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
