@@ -124,6 +124,9 @@ func (b *Backend) Scratch(s *backend.Step) int {
 	return 0
 }
 
+// Recomputes implements backend.Recomputer: what is bound by memory is quick beside convolutions.
+func (b *Backend) Recomputes(op string) bool { return kernels[op].again }
+
 // Packed implements backend.Packer.
 func (b *Backend) Packed(s *backend.Step) int {
 	if k := kernels[s.Op]; k.packed != nil {
@@ -136,6 +139,7 @@ func (b *Backend) Packed(s *backend.Step) int {
 type kernel struct {
 	halo    func(attrs any, i int) int            // see backend.Planner
 	dense   bool                                  // reads and writes dense views only
+	again   bool                                  // see backend.Recomputer
 	scratch func(b *Backend, s *backend.Step) int // in floats
 	packed  func(b *Backend, s *backend.Step) int // in floats: see backend.Packer; scratch counts them where nothing is kept
 	prepare func(c *call) func()                  // all that can be decided is decided here; the result only computes

@@ -9,11 +9,16 @@ func init() {
 	kernels["add"] = each2(func(c *call, dst, a, b []float32) { c.vec.Add(dst, a, b) })
 	kernels["mul"] = each2(func(c *call, dst, a, b []float32) { c.vec.Mul(dst, a, b) })
 	kernels["silu_grad"] = each2(func(c *call, dst, a, b []float32) { c.vec.SiLUGrad(dst, a, b) })
-	kernels["silu"] = each1(func(c *call, dst, x []float32) { c.vec.SiLU(dst, x) })
-	kernels["scale"] = each1(func(c *call, dst, x []float32) {
+	kernels["silu"] = again(each1(func(c *call, dst, x []float32) { c.vec.SiLU(dst, x) }))
+	kernels["scale"] = again(each1(func(c *call, dst, x []float32) {
 		a := c.step.Attrs.(backend.Linear)
 		c.vec.ScaleAdd(dst, x, a.A, a.B)
-	})
+	}))
+}
+
+func again(k kernel) kernel {
+	k.again = true
+	return k
 }
 
 func each1(f func(c *call, dst, x []float32)) kernel {

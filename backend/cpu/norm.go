@@ -35,6 +35,11 @@ func init() {
 		},
 		prepare: prepareGroupNorm,
 	}
+	kernels["group_norm_again"] = kernel{
+		again:   true,
+		scratch: func(_ *Backend, s *backend.Step) int { return 2 * s.In[0].Shape[0] * s.In[0].Shape[3] },
+		prepare: prepareGroupNormAgain,
+	}
 	kernels["group_norm_grad"] = kernel{
 		scratch: func(_ *Backend, s *backend.Step) int { return 7 * s.In[0].Shape[0] * s.In[0].Shape[3] },
 		prepare: prepareGroupNormGrad,
@@ -84,11 +89,8 @@ func prepareGroupNorm(c *call) func() {
 			rstd := 1 / math.Sqrt(max(0, q/m-mean*mean)+float64(a.Eps))
 			at := (n*a.Groups + g) * 2
 			stats[at], stats[at+1] = float32(mean), float32(rstd)
-			for k := g * per; k < (g+1)*per; k++ {
-				f := float64(gamma[k]) * rstd
-				scale[k], shift[k] = float32(f), float32(float64(beta[k])-mean*f)
-			}
 		}
+		normAffine(scale, shift, gamma, beta, stats[n*a.Groups*2:], per)
 	}
 	apply := func(n, part int) {
 		h, to := rows(part)
@@ -115,6 +117,36 @@ func prepareGroupNorm(c *call) func() {
 	}
 }
 
+// normAffine makes of the mean and rstd of each group of per channels, of gamma and of beta what each channel is multiplied with, and
+// what is added. It starts from the statistics as they are kept, so that the same comes out of them again.
+func normAffine(scale, shift, gamma, beta, stats []float32, per int) {
+	for k := range scale {
+		mean, rstd := float64(stats[k/per*2]), float64(stats[k/per*2+1])
+		f := float64(gamma[k]) * rstd
+		scale[k], shift[k] = float32(f), float32(float64(beta[k])-mean*f)
+	}
+}
+
+// prepareGroupNormAgain is the second pass of a group norm alone.
+func prepareGroupNormAgain(c *call) func() {
+	a := c.step.Attrs.(backend.Norm)
+	x, y := c.in[0].image(), c.out[0].image()
+	gamma, beta, stats := c.in[1].f32(), c.in[2].f32(), c.in[3].f32()
+	all := make([][][]float32, x.n)
+	for n := range all {
+		all[n] = c.vectors(2, n, x.c)
+	}
+	run := c.eachRow(x, func(n, h int) {
+		c.vec.AffineSiLU(y.row(n, h), y.c, x.row(n, h), x.c, all[n][0], all[n][1], x.w, a.SiLU)
+	})
+	return func() {
+		for n := range x.n {
+			normAffine(all[n][0], all[n][1], gamma, beta, stats[n*a.Groups*2:], x.c/a.Groups)
+		}
+		run()
+	}
+}
+
 // prepareGroupNormGrad: with z = gamma xhat + beta, dz = dy f'(z), m elements a group and sums over the group,
 //
 //	dx = rstd (gamma dz - sum(gamma dz)/m - xhat sum(gamma dz xhat)/m)
@@ -138,14 +170,7 @@ func prepareGroupNormGrad(c *call) func() {
 		v := all[n]
 		s1, s2, scale, shift := v[0][from:to], v[1][from:to], v[2][from:to], v[3][from:to]
 		ca, cb, cc := v[4][from:to], v[5][from:to], v[6][from:to]
-		for g := range groups {
-			at := (n*a.Groups + block*groups + g) * 2
-			mean, rstd := float64(stats[at]), float64(stats[at+1])
-			for k := g * per; k < (g+1)*per; k++ {
-				f := float64(gamma[from+k]) * rstd
-				scale[k], shift[k] = float32(f), float32(float64(beta[from+k])-mean*f)
-			}
-		}
+		normAffine(scale, shift, gamma[from:], beta[from:], stats[(n*a.Groups+block*groups)*2:], per)
 		clear(s1)
 		clear(s2)
 		for h := range x.h {

@@ -46,6 +46,7 @@ func init() {
 		return c.eachRow(x, func(n, h int) { c.vec.AddRow(y.row(n, h), y.c, x.row(n, h), x.c, r[n*x.c:][:x.c], x.w) })
 	}}
 	kernels["modulate"] = kernel{
+		again:   true,
 		scratch: func(_ *Backend, s *backend.Step) int { return s.In[1].Shape.Elems() / 2 },
 		prepare: func(c *call) func() {
 			x, st, y := c.in[0].image(), c.in[1].f32(), c.out[0].image()
@@ -82,7 +83,7 @@ func init() {
 			})
 		},
 	}
-	kernels["concat"] = kernel{prepare: func(c *call) func() {
+	kernels["concat"] = kernel{again: true, prepare: func(c *call) func() {
 		a, b, y := c.in[0].image(), c.in[1].image(), c.out[0].image()
 		return c.eachRow(y, func(n, h int) {
 			ra, rb, ry := a.row(n, h), b.row(n, h), y.row(n, h)
@@ -101,7 +102,7 @@ func init() {
 			}
 		})
 	}}
-	kernels["upsample"] = kernel{prepare: func(c *call) func() {
+	kernels["upsample"] = kernel{again: true, prepare: func(c *call) func() {
 		x, y, f := c.in[0].image(), c.out[0].image(), c.step.Attrs.(backend.Factor).Factor
 		return c.eachRow(x, func(n, h int) {
 			rx, ry := x.row(n, h), y.row(n, 2*h)

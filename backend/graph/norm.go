@@ -10,7 +10,9 @@ import (
 // group_norm: y = f(gamma xhat + beta), xhat = (x - mean) rstd over each image's group of channels; f is SiLU or nothing.
 // x: [N,H,W,C], gamma, beta: [C]; y like x, stats: [N,G,2] holds mean and rstd = 1/sqrt(var + eps).
 // (Wu & He 2018; the variance is the biased one.)
-var groupNorm, groupNormGrad *Op
+//
+// group_norm_again: y once more, from x, gamma, beta and stats, without going over x for them.
+var groupNorm, groupNormAgain, groupNormGrad *Op
 
 func sigmoid(v float64) float64 { return 1 / (1 + math.Exp(-v)) }
 
@@ -67,6 +69,7 @@ func init() {
 		VJP: func(c *Cotangent) []*Value {
 			return c.Apply(groupNormGrad, c.Node.Attrs, c.In(0), c.In(1), c.In(2), c.Node.Out[1], c.Out[0])
 		},
+		Again: func(n *Node) (*Op, []*Value) { return groupNormAgain, []*Value{n.In[0], n.In[1], n.In[2], n.Out[1]} },
 		Ref: func(attrs any, in, out []*Tensor) {
 			a, x, C := attrs.(backend.Norm), in[0], in[0].Shape[3]
 			groupNormEach(x.Shape, a.Groups, func(n, g int, at []int) {
@@ -92,6 +95,41 @@ func init() {
 		Cases: normCases(func(a backend.Norm, s Shape) []Input {
 			return []Input{{F32(s...), normal(2, 0.5)}, {F32(s[3]), normal(0.3, 1)}, {F32(s[3]), normal(0.5, 0)}}
 		}, []int{0, 1, 2}, []int{1}),
+	})
+	groupNormAgain = register(&Op{
+		Name: "group_norm_again",
+		Infer: func(attrs any, in []Type) ([]Type, error) {
+			if err := want(in, 4, 1, 1, 3); err != nil {
+				return nil, err
+			}
+			if err := groupNormTypes(attrs, in[0]); err != nil {
+				return nil, err
+			}
+			s := in[0].Shape
+			for i, t := range []Shape{{s[3]}, {s[3]}, {s[0], attrs.(backend.Norm).Groups, 2}} {
+				if err := sameShape(in[i+1].Shape, t); err != nil {
+					return nil, err
+				}
+			}
+			return in[:1], nil
+		},
+		Ref: func(attrs any, in, out []*Tensor) {
+			a, x, C := attrs.(backend.Norm), in[0], in[0].Shape[3]
+			groupNormEach(x.Shape, a.Groups, func(n, g int, at []int) {
+				mean, rstd := in[3].Data[(n*a.Groups+g)*2], in[3].Data[(n*a.Groups+g)*2+1]
+				for _, i := range at {
+					z := (x.Data[i]-mean)*rstd*in[1].Data[i%C] + in[2].Data[i%C]
+					if a.SiLU {
+						z *= sigmoid(z)
+					}
+					out[0].Data[i] = z
+				}
+			})
+		},
+		FLOPs: elementwise(6),
+		Cases: normCases(func(a backend.Norm, s Shape) []Input {
+			return []Input{x(s...), {F32(s[3]), normal(0.3, 1)}, {F32(s[3]), normal(0.5, 0)}, {F32(s[0], a.Groups, 2), someStats}}
+		}, nil, nil),
 	})
 	// group_norm_grad: dx, dgamma, dbeta from x, gamma, beta, stats, dy.
 	groupNormGrad = register(&Op{
@@ -137,15 +175,13 @@ func init() {
 		},
 		FLOPs: elementwise(16),
 		Cases: normCases(func(a backend.Norm, s Shape) []Input {
-			stats := func(r Rand, dst []float64) {
-				for i := range dst {
-					dst[i] = float64(float32(0.5 + 0.1*r.NormFloat64()))
-				}
-			}
-			return []Input{x(s...), {F32(s[3]), normal(0.3, 1)}, {F32(s[3]), normal(0.5, 0)}, {F32(s[0], a.Groups, 2), stats}, x(s...)}
+			return []Input{x(s...), {F32(s[3]), normal(0.3, 1)}, {F32(s[3]), normal(0.5, 0)}, {F32(s[0], a.Groups, 2), someStats}, x(s...)}
 		}, nil, nil),
 	})
 }
+
+// someStats are means and reciprocal deviations that are not those of the input.
+var someStats = normal(0.1, 0.5)
 
 func normCases(in func(backend.Norm, Shape) []Input, grad, noGrad []int) []Case {
 	list := []struct {

@@ -57,7 +57,14 @@ func Compile(g *graph.Graph, o Options) (*backend.Program, Stats, error) {
 	c := &compiler{o: o, fused: map[*graph.Node]fused{}, values: map[*graph.Value]*value{}, slots: map[string]int{Arena: 0}}
 	c.p = &backend.Program{Name: o.Name, Buffers: []backend.Slot{{Name: Arena}}}
 	c.live(g)
+	r, again := o.Planner.(backend.Recomputer)
+	if again = again && o.Reuse; again {
+		c.sink()
+	}
 	c.fuse()
+	if again {
+		c.recompute(r)
+	}
 	if err := c.halve(); err != nil {
 		return nil, Stats{}, err
 	}

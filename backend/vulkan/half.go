@@ -37,7 +37,7 @@ var halves = map[string]struct{ in, out string }{
 	"upsample": {"h", "f"}, "downsample": {"h", "f"}, "pool": {"h", "f"}, "dropout": {"h-", "f"},
 	"sum_rows": {"h", "-"}, "sum_space": {"h", "-"}, "gather_grad": {"-h", "-"},
 	"conv2d": {"h--", "H"}, "conv2d_data": {"h-", "H"}, "conv2d_weight": {"hh", "-"},
-	"group_norm": {"h--", "f-"}, "group_norm_grad": {"h---h", "f--"},
+	"group_norm": {"h--", "f-"}, "group_norm_again": {"h---", "f"}, "group_norm_grad": {"h---h", "f--"},
 	"attention": {"hhh", "f-"}, "attention_grad": {"hhhh-h", "fff"},
 	"mse": {"hh", "--"}, "mse_grad": {"hh-", "f"}, "nll": {"h--", "--"}, "nll_grad": {"h---", "f"},
 }

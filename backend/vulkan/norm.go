@@ -25,13 +25,10 @@ func init() {
 				args: []uint32{uint32(parts), f32(a.Eps)}, bufs: []tensor{c.scratch, c.out[1]},
 			})
 			c.barrier()
-			n := c.in[0].elems()
-			c.run(launch{
-				shader: "norm_apply", groups: c.each(n), spec: []int{P * C, C, a.Groups, flag(a.SiLU)}, args: u32s(n),
-				bufs: []tensor{c.in[0], c.in[1], c.in[2], c.out[1], c.out[0]},
-			})
+			normApply(c, c.out[1])
 		},
 	}
+	ops["group_norm_again"] = op{emit: func(c *call) { normApply(c, c.in[3]) }}
 	ops["group_norm_grad"] = op{
 		scratch: func(_ *Backend, s *backend.Step) int {
 			x := s.In[0].Shape
@@ -61,6 +58,15 @@ func init() {
 			})
 		},
 	}
+}
+
+// normApply is the last pass of a group norm.
+func normApply(c *call, stats tensor) {
+	a, x, n := c.step.Attrs.(backend.Norm), c.in[0].Shape, c.in[0].elems()
+	c.run(launch{
+		shader: "norm_apply", groups: c.each(n), spec: []int{x[1] * x[2] * x[3], x[3], a.Groups, flag(a.SiLU)}, args: u32s(n),
+		bufs: []tensor{c.in[0], c.in[1], c.in[2], stats, c.out[0]},
+	})
 }
 
 // normSums is the floats of the sums of all channels.

@@ -1,0 +1,89 @@
+package plan_test
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/backend/conformance/naive"
+	"github.com/ddpm-tui/ddpm-tui/backend/graph"
+	"github.com/ddpm-tui/ddpm-tui/backend/plan"
+)
+
+// again is a planner that would rather compute some ops once more than keep what they made.
+type again struct {
+	naive.Planner
+	ops []string
+}
+
+func (a again) Recomputes(op string) bool { return slices.Contains(a.ops, op) }
+
+// What is cheap is not kept for the backward pass: of the layer y = conv(silu(norm(x))) only x and the statistics are, and the norm's second
+// pass stands right before the weight's gradient.
+func TestCheapValuesAreMadeAgain(t *testing.T) {
+	const layers = 6
+	g := build(t, func(g *graph.Graph) {
+		at := 0
+		param := func(shape ...int) *graph.Value {
+			v := graph.State("params", at, graph.F32(shape...), "p")
+			at += v.Bytes()
+			return v
+		}
+		var params []*graph.Value
+		x := g.Scale(graph.State("in", 0, graph.F32(1, 8, 8, 16), "x"), 1, 0)
+		for range layers {
+			p := []*graph.Value{param(16), param(16), param(16, 3, 3, 16)}
+			params = append(params, p...)
+			x = g.Conv2D(g.GroupNorm(x, p[0], p[1], 4, 1e-5, true), p[2], nil, 1, [4]int{1, 1, 1, 1})
+		}
+		loss, _ := g.MSE(x, g.Scale(x, 0, 0))
+		grads := g.Grad(loss, graph.State("one", 0, graph.F32(1), "one"), params)
+		for i, d := range grads {
+			graph.Keep(d, "grads", params[i].Store.Offset)
+		}
+	})
+	_, kept := compile(t, g, plan.Options{Planner: planner(), Reuse: true})
+	p, stats := compile(t, g, plan.Options{Planner: again{planner(), []string{"group_norm_again"}}, Reuse: true})
+	image := 4 * 8 * 8 * 16
+	if saved := kept.Arena - stats.Arena; saved < (layers-2)*image {
+		t.Errorf("%d bytes saved of %d, want about %d for each of %d layers", saved, kept.Arena, image, layers)
+	}
+	list := strings.Fields(ops(p))
+	found := 0
+	for i, op := range list {
+		if op == "group_norm_again" {
+			if found++; list[i+1] != "conv2d_weight" {
+				t.Errorf("%s stands before %s", op, list[i+1])
+			}
+		}
+	}
+	if found < layers-2 {
+		t.Errorf("%d norms of %d are made again: %v", found, layers, list)
+	}
+}
+
+// Random graphs, in which state changes between a value's making and its readers, leave the same bytes whether or not values are made
+// again and nodes sink, in whatever order the steps between two barriers run.
+func TestMadeAgainIsTheSame(t *testing.T) {
+	more := 0
+	for seed := range uint64(80) {
+		g := randomGraph(t, seed)
+		plain, kept := compile(t, g, plan.Options{Planner: planner()})
+		again, stats := compile(t, g, plan.Options{Planner: again{planner(), []string{"scale", "silu", "concat", "upsample", "add", "add_row", "channels"}}, Reuse: true})
+		if stats.Steps > kept.Steps {
+			more++
+		}
+		want := execute(t, plain, &naive.Backend{Scratch: 200})
+		got := execute(t, again, &naive.Backend{Scratch: 200, Order: slices.Reverse[[]*backend.Step]})
+		for name := range want {
+			if !bytes.Equal(got[name], want[name]) {
+				t.Fatalf("seed %d: %q differs", seed, name)
+			}
+		}
+	}
+	if more < 5 {
+		t.Errorf("values were made again in %d graphs", more)
+	}
+}
