@@ -12,7 +12,6 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/tui/picture"
@@ -97,6 +96,13 @@ func screens() map[string]func() screen {
 			m.update(batchMsg[run.Event]{items: []run.Event{{V: 1, Reading: &run.Reading{Done: 1234, Total: 20000, Skipped: 3}}}})
 			return m
 		},
+		"asking": func() screen {
+			m := newTraining(newSource(), Options{Title: "a"})
+			m.update(batchMsg[run.Event]{items: history(30)})
+			m.ask()
+			return m
+		},
+		"lab": func() screen { return idleLab() }, "lab at work": func() screen { return labMoments(3) },
 		"starting": func() screen { return newTraining(newSource(), Options{Title: "a"}) },
 		"ended": func() screen {
 			m := newTraining(newSource(), Options{Next: []string{"ddpm-tui sample runs/a"}})
@@ -338,7 +344,7 @@ func check(t testing.TB, s *shell) {
 		}
 	}
 	for y, l := range lines {
-		if n := ansi.StringWidth(l); n > s.w {
+		if n := width(l); n > s.w {
 			t.Fatalf("line %d has %d cells of %d: %q", y, n, s.w, l)
 		}
 		plain := stripSGR(l)
@@ -352,7 +358,7 @@ func check(t testing.TB, s *shell) {
 				t.Fatalf("line %d has a placeholder without a picture: %q", y, l)
 			}
 			if held {
-				x += ansi.StringWidth(string(r))
+				x += width(string(r))
 			}
 		}
 	}

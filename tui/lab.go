@@ -35,6 +35,7 @@ const longestHistory = 1200
 // labScreen is the screen of the lab: the list, or one experiment that runs beside it.
 type labScreen struct {
 	lab    *experiment.Lab
+	run    func(context.Context, *experiment.Experiment, experiment.Params, func(experiment.Frame)) (*experiment.Result, error)
 	chosen experiment.Params // by flags and keys; zero is the experiment's default
 	at     int               // in the list
 	e      *experiment.Experiment
@@ -77,7 +78,7 @@ type labFrames struct {
 }
 
 func newLabScreen(l *experiment.Lab, p experiment.Params) *labScreen {
-	return &labScreen{lab: l, chosen: p}
+	return &labScreen{lab: l, run: l.Run, chosen: p}
 }
 
 func (m *labScreen) init() tea.Cmd {
@@ -98,11 +99,11 @@ func (m *labScreen) open(e *experiment.Experiment) tea.Cmd {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	j := &labJob{frames: make(chan experiment.Frame), cancel: cancel, ended: make(chan struct{})}
 	m.job = j
-	p, l := m.p, m.lab
+	p, run := m.p, m.run
 	go func() {
 		defer close(j.ended)
 		defer close(j.frames)
-		_, j.err = l.Run(ctx, e, p, func(f experiment.Frame) {
+		_, j.err = run(ctx, e, p, func(f experiment.Frame) {
 			select {
 			case j.frames <- f: // a screen that is paused takes none, and the work waits
 			case <-ctx.Done():

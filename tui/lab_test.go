@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"fmt"
 	"image"
 	"strings"
@@ -10,9 +11,19 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/ddpm/lab/experiment"
 )
 
+// idleLab is the list, where no experiment does more than show a picture.
+func idleLab() *labScreen {
+	m := newLabScreen(nil, experiment.Params{})
+	m.run = func(ctx context.Context, e *experiment.Experiment, p experiment.Params, emit func(experiment.Frame)) (*experiment.Result, error) {
+		emit(experiment.Frame{Phase: "drawing", Done: 1, Total: 2, Pictures: []experiment.Picture{{Name: "x", Image: tiles(1, 2), Rows: 1, Cols: 2}}})
+		return nil, errTest
+	}
+	return m
+}
+
 // labMoments is a screen that has been shown n moments of denoising.
 func labMoments(n int) *labScreen {
-	m := newLabScreen(nil, experiment.Params{})
+	m := idleLab()
 	m.e, _ = experiment.Find("denoise")
 	m.p, _ = m.e.Complete(experiment.Params{})
 	for i := range n {
@@ -52,7 +63,7 @@ func TestLabStepsBack(t *testing.T) {
 
 // The screen fills exactly what it is given, at any size, with and without an experiment.
 func TestLabFits(t *testing.T) {
-	list := newLabScreen(nil, experiment.Params{})
+	list := idleLab()
 	for _, m := range []*labScreen{list, labMoments(3), func() *labScreen { m := labMoments(0); m.show.charts = nil; return m }()} {
 		for _, size := range [][2]int{{80, 23}, {120, 39}, {200, 59}, {39, 10}, {41, 13}, {10, 3}, {1, 1}} {
 			for _, mono := range []bool{false, true} {

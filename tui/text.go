@@ -7,8 +7,11 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/ddpm-tui/ddpm-tui/tui/picture"
 )
 
 // clean makes text from outside (a file's name, a run's name, a log line) safe to draw: no escapes, no line breaks, no direction
@@ -41,8 +44,40 @@ func clean(s string) string {
 	return b.String()
 }
 
-// width is the number of cells of s.
-func width(s string) int { return ansi.StringWidth(s) }
+// width is the number of cells of s. Most of what is drawn needs no look at clusters of runes.
+func width(s string) int {
+	n := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case c >= ' ' && c < 0x7f:
+			n++
+			i++
+		case c == 0x1b && i+1 < len(s) && s[i+1] == '[': // a pen
+			i += 2
+			for i < len(s) && (s[i] >= '0' && s[i] <= '9' || s[i] == ';' || s[i] == ':') {
+				i++
+			}
+			if i == len(s) || s[i] != 'm' {
+				return ansi.StringWidth(s)
+			}
+			i++
+		default:
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if !oneCell(r) {
+				return ansi.StringWidth(s)
+			}
+			n++
+			i += size
+		}
+	}
+	return n
+}
+
+// oneCell says that r is one cell wide, and by itself: lines, blocks, dots, pictures, and what else the screens are drawn with.
+func oneCell(r rune) bool {
+	return r >= 0x2500 && r <= 0x259f || r >= 0x2800 && r <= 0x28ff || picture.IsPlaceholder(r) || r >= 0x2190 && r <= 0x2193 || r == '…' || r == '·'
+}
 
 // clip cuts s to w cells.
 func clip(s string, w int) string {
