@@ -10,25 +10,10 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/tui/picture"
 )
 
-// looker is a screen that says how the clock goes when it is asked.
-type looker struct {
-	*data
-	shell *shell
-}
-
-type clockMsg chan frameClock
-
-func (l *looker) update(msg tea.Msg) tea.Cmd {
-	if ask, ok := msg.(clockMsg); ok {
-		ask <- *l.shell.frames
-	}
-	return nil
-}
-
 // The clock of bubbletea's frames is where we look for it, and goes slowly while nothing changes. If this fails after an upgrade, screens
 // work as before and cost more.
 func TestFrameClock(t *testing.T) {
-	in := &looker{data: newData(DataInfo{})}
+	in := &watchedScreen{screen: newData(DataInfo{})}
 	s, err := newShell(t.Context(), in, picture.NewScreen(io.Discard), Options{}, picture.NoColours)
 	if err != nil {
 		t.Fatal(err)
@@ -39,9 +24,9 @@ func TestFrameClock(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- finish(p) }()
 	look := func() frameClock {
-		ask := make(clockMsg, 1)
-		p.Send(ask)
-		return <-ask
+		clock := make(chan frameClock, 1)
+		p.Send(lookIn(func(s *shell) { clock <- *s.frames }))
+		return <-clock
 	}
 	until := func(what string, ok func(frameClock) bool) {
 		t.Helper()

@@ -114,6 +114,7 @@ func TestFigureKeys(t *testing.T) {
 	}{{50 << 10, 100 * time.Millisecond, "auto"}, {50 << 10, 200 * time.Millisecond, "auto"}, {50 << 10, 100 * time.Millisecond, "blocks"}} {
 		s := &screenful{rate: line.rate, delay: line.delay}
 		var behind, pictures, parts, last int64
+		var oldest time.Duration // of what was sent, when it was
 		s.onSixel = func(seq []byte) {
 			k := numberOf(seq)
 			if k <= 0 {
@@ -129,8 +130,8 @@ func TestFigureKeys(t *testing.T) {
 				}
 			}
 			behind = max(behind, newest&255-k)
-			if at, ok := p.times.Load(k); ok && testing.Verbose() {
-				t.Logf("part of %d, %d bytes, %v after it was made, newest %d", k, len(seq), time.Since(at.(time.Time)).Round(time.Millisecond), newest)
+			if at, ok := p.times.Load(k); ok {
+				oldest = max(oldest, now.Sub(at.(time.Time)))
 			}
 			if k != last {
 				pictures, last = pictures+1, k
@@ -141,7 +142,7 @@ func TestFigureKeys(t *testing.T) {
 		time.Sleep(8 * time.Second) // the line is known
 		s.mu.Lock()
 		before, then := s.bytes, time.Now()
-		pictures, parts, behind = 0, 0, 0
+		pictures, parts, behind, oldest = 0, 0, 0, 0
 		s.mu.Unlock()
 		var all []time.Duration
 		open := false
@@ -154,8 +155,8 @@ func TestFigureKeys(t *testing.T) {
 		}
 		median, worst := middle(all)
 		s.mu.Lock()
-		t.Logf("FIGURE keys on %.0f KiB/s and %v each way, %s: median %v, worst %v of %d; %d pictures in %d parts, at most %d behind; %.1f KiB/s",
-			line.rate/1024, line.delay, line.mode, median, worst, len(all), pictures, parts, behind, float64(s.bytes-before)/1024/time.Since(then).Seconds())
+		t.Logf("FIGURE keys on %.0f KiB/s and %v each way, %s: median %v, worst %v of %d; %d pictures in %d parts, sent at most %v after they were made, at most %d behind; %.1f KiB/s",
+			line.rate/1024, line.delay, line.mode, median, worst, len(all), pictures, parts, oldest.Round(10*time.Millisecond), behind, float64(s.bytes-before)/1024/time.Since(then).Seconds())
 		s.mu.Unlock()
 		s.end()
 	}

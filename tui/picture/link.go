@@ -153,11 +153,13 @@ func (l *Link) pictures() float64 {
 	return r
 }
 
-// allowance is how many bytes pictures that come once an interval may have; 0 is no limit.
+// allowance is how many bytes pictures that come once an interval may have; 0 is no limit. The last acknowledgement of one, a round trip
+// after its last part, comes before the next picture.
 func (l *Link) allowance(interval time.Duration) int {
 	r := l.pictures()
 	if r == 0 {
 		return 0
 	}
-	return max(1<<10, int(r*interval.Seconds()*spare))
+	seconds := min(interval.Seconds()*spare, (interval - l.rtt).Seconds())
+	return max(1<<10, int(r*max(seconds, interval.Seconds()/8)))
 }

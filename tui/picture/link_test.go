@@ -74,6 +74,14 @@ func TestAllowance(t *testing.T) {
 	if n := l.allowance(time.Second); n != 10<<10*3/4 {
 		t.Errorf("%d bytes a second of a budget of 10 KiB", n)
 	}
+	l.rtt = 600 * time.Millisecond // long: what is left of the second has to do
+	if n := l.allowance(time.Second); n != 10<<10*4/10 {
+		t.Errorf("%d bytes a second where an answer takes 0.6 s", n)
+	}
+	l.rtt = time.Minute
+	if n := l.allowance(time.Second); n != 10<<10/8 {
+		t.Errorf("%d bytes a second where an answer takes a minute", n)
+	}
 	now := time.Unix(1e9, 0)
 	l.spend(now, 5<<10)
 	if wait := l.free.Sub(now); wait != time.Second/2 {
