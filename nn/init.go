@@ -29,34 +29,33 @@ func (p *Params) Draw(seed uint64, write func(offset int, values []float32) erro
 	for _, q := range p.list {
 		most = max(most, q.Shape.Elems())
 	}
-	drawn, laid := make([]float32, most), make([]float32, most)
+	laid := make([]float32, most)
 	for i, q := range p.sorted() {
-		values, flat := drawn[:q.Shape.Elems()], laid[:q.Shape.Elems()]
+		flat := laid[:q.Shape.Elems()]
 		switch q.Kind {
 		case NormWeight:
-			for e := range values {
-				values[e] = 1
+			for e := range flat {
+				flat[e] = 1
 			}
 		case NormBias:
-			clear(values)
+			clear(flat)
 		case Embedding:
-			rng.Normals(values, seed, rng.StreamInit, uint32(i), 0)
+			rng.Normals(flat, seed, rng.StreamInit, uint32(i), 0)
 		case Frequencies: // of the scale that diffusers has
-			rng.Normals(values, seed, rng.StreamInit, uint32(i), 0)
-			for e := range values {
-				values[e] *= 16
+			rng.Normals(flat, seed, rng.StreamInit, uint32(i), 0)
+			for e := range flat {
+				flat[e] *= 16
 			}
 		case ConvWeight, LinearWeight, Bias:
 			bound := float32(1 / math.Sqrt(float64(q.FanIn)))
 			var words [4]uint32
-			for e := range values {
+			q.each(func(e, at int) { // in the file's order
 				if e%4 == 0 {
 					words = rng.Block(seed, rng.StreamInit, uint32(e/4), uint32(i), 0)
 				}
-				values[e] = bound * (2*rng.Uniform(words[e%4]) - 1) // one rounding: 2u-1 is exact
-			}
+				flat[at] = bound * (2*rng.Uniform(words[e%4]) - 1) // one rounding: 2u-1 is exact
+			})
 		}
-		q.each(func(file, at int) { flat[at] = values[file] })
 		if err := write(q.Offset, flat); err != nil {
 			return err
 		}

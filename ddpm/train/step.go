@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"slices"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
@@ -74,6 +75,7 @@ func (s *Step) begin() error {
 		}
 		return nil
 	})
+	debug.FreeOSMemory() // what planning and drawing took, before the first step touches the arena
 	return errors.Join(err, s.setDone(0), s.restoreScaling(nil))
 }
 
