@@ -91,9 +91,10 @@ const lambdaMin, lambdaMinEps = -5.1, -2.5
 // of a schedule that is meant to end without any signal.
 func Defaults(sampler string, c ScheduleConfig, prediction Prediction, steps int) SamplerOptions {
 	o := SamplerOptions{Clip: true, Spacing: Trailing, Prediction: prediction, Steps: steps}
-	whole := sampler == "ddpm" && steps == 0
+	T := c.withDefaults().T
+	whole := sampler == "ddpm" && (steps == 0 || steps == T)
 	if steps == 0 && !whole {
-		o.Steps = min(50, c.withDefaults().T)
+		o.Steps = min(50, T)
 	}
 	if sampler == "heun" {
 		o.Spacing = Karras

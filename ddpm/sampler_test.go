@@ -197,6 +197,7 @@ func TestDefaults(t *testing.T) {
 		{"heun", cosine, Epsilon, 10, SamplerOptions{Steps: 10, LambdaMin: -2.5, Spacing: Karras}},
 		{"ddpm", cosine, Epsilon, 0, SamplerOptions{}},
 		{"ddpm", cosine, Epsilon, 20, SamplerOptions{Steps: 20, LambdaMin: -2.5}},
+		{"ddpm", cosine, Epsilon, 1000, SamplerOptions{Steps: 1000}},
 	} {
 		c.want.Prediction, c.want.Clip = c.prediction, true
 		if c.want.Spacing == "" {
