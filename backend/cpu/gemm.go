@@ -19,7 +19,7 @@ type product struct {
 	bias             []float32 // [cols/NR][NR], or nil
 	perBlock, blocks int       // rows of C a task works on, and how many such blocks
 	group            int       // panels of columns a task works on
-	ahead            int       // panels further on that a worker fetches while it works on one, 0 for none
+	ahead            bool      // while a worker works on one panel, it fetches the next
 
 	// done, if it is not nil, is told of count rows that are complete, pixels side by side in the grid, and their columns.
 	done func(n, y, x, count, from, to int)
@@ -52,9 +52,7 @@ func (p *product) split(b *Backend) {
 	} else {
 		p.perBlock = 64 * mr
 	}
-	if 4*depth*p.cols > cacheBytes { // B comes from memory
-		p.ahead = b.pool.n
-	}
+	p.ahead = 4*depth*p.cols > cacheBytes // B comes from memory
 	// Few rows are one block: a block reads all of its panels of B.
 	blocks := ceil(productTasks, p.groups(b))
 	p.perBlock = min(p.perBlock, max(ceil(rows, blocks*mr)*mr, mr))
@@ -94,11 +92,11 @@ func (p *product) rows(b *Backend, worker, from, to, panel int) {
 			g.Taps, g.B = &taps[0], &p.b[(panel*len(p.taps)+t)*p.kc*nr]
 		}
 		var next []float32 // what of B this worker needs after these taps
-		if p.ahead > 0 && p.groups(b) == b.panels(p.cols) {
+		if p.ahead && p.groups(b) == b.panels(p.cols) {
 			if at := (panel*len(p.taps) + t + len(taps)) * p.kc * nr; t+step < len(p.taps) {
 				next = p.b[at:][:min(step, len(p.taps)-t-len(taps))*p.kc*nr]
-			} else if panel+p.ahead < b.panels(p.cols) { // of the panel that it takes next, most likely
-				next = p.b[(panel+p.ahead)*len(p.taps)*p.kc*nr:][:min(step, len(p.taps))*p.kc*nr]
+			} else if panel+1 < b.panels(p.cols) { // of the panel that it takes next, most likely
+				next = p.b[at:][:min(step, len(p.taps))*p.kc*nr]
 			}
 		}
 		pixel := p.cursor(from)

@@ -6,17 +6,26 @@ import (
 	"time"
 )
 
-// pool runs loops over a fixed set of workers; the caller is worker 0. A loop ends when its tasks are done, not when every
-// worker has taken part, so that a worker whom the system has put aside costs nothing but its share. A waiting worker
-// spins for a moment, since the next loop of a program comes within microseconds, and then parks.
+// pool runs loops over a fixed set of workers; the caller is worker 0. Each worker has a share of a loop's tasks, one after the
+// other, and then helps with what is left of the others': what it has just written, the next loop's tasks of the same images find
+// in its cache. A loop ends when its tasks are done, not when every worker has taken part, so that a worker whom the system has put
+// aside costs nothing but the task it is in. A waiting worker spins for a moment, since the next loop of a program comes within
+// microseconds, and then parks.
 type pool struct {
 	n       int
-	state   atomic.Uint64 // loop number << 32 | tasks not yet claimed
-	pending atomic.Int64  // tasks not yet done
-	tasks   int
+	loops   atomic.Uint32
+	pending atomic.Int64 // tasks not yet done
+	shares  []share
 	f       func(worker, task int)
 	stop    atomic.Bool
 	sleeper []sleeper
+}
+
+// share is one worker's part of a loop: loop number << 32 | tasks not yet claimed, and behind the last of them.
+type share struct {
+	left atomic.Uint64
+	end  int
+	_    [48]byte // one cache line each
 }
 
 type sleeper struct {
@@ -32,7 +41,7 @@ const (
 )
 
 func newPool(n int) *pool {
-	p := &pool{n: n, sleeper: make([]sleeper, n)}
+	p := &pool{n: n, shares: make([]share, n), sleeper: make([]sleeper, n)}
 	for w := 1; w < n; w++ {
 		p.sleeper[w].wake = make(chan struct{}, 1)
 		go p.loop(w)
@@ -48,9 +57,15 @@ func (p *pool) run(tasks int, f func(worker, task int)) {
 		}
 		return
 	}
-	p.f, p.tasks = f, tasks
+	p.f = f
 	p.pending.Store(int64(tasks))
-	p.state.Store((p.state.Load()>>32+1)<<32 | uint64(tasks))
+	loop := p.loops.Load() + 1
+	for w := range p.shares {
+		from, to := w*tasks/p.n, (w+1)*tasks/p.n
+		p.shares[w].end = to
+		p.shares[w].left.Store(uint64(loop)<<32 | uint64(to-from))
+	}
+	p.loops.Store(loop)
 	for w := 1; w < p.n; w++ {
 		if s := &p.sleeper[w]; s.parked.Load() && s.parked.CompareAndSwap(true, false) {
 			s.wake <- struct{}{}
@@ -68,16 +83,19 @@ func (p *pool) run(tasks int, f func(worker, task int)) {
 }
 
 // work claims tasks until there are none. A claim succeeds only while its loop is going on, and the loop cannot end before
-// the task is done, so f and tasks are that loop's.
+// the task is done, so f and the share's end are that loop's.
 func (p *pool) work(w int) {
-	for {
-		s := p.state.Load()
-		if s&(1<<32-1) == 0 {
-			return
-		}
-		if p.state.CompareAndSwap(s, s-1) {
-			p.f(w, p.tasks-int(s&(1<<32-1)))
-			p.pending.Add(-1)
+	for k := range p.n {
+		s := &p.shares[(w+k)%p.n]
+		for {
+			left := s.left.Load()
+			if uint32(left) == 0 {
+				break
+			}
+			if s.left.CompareAndSwap(left, left-1) {
+				p.f(w, s.end-int(uint32(left)))
+				p.pending.Add(-1)
+			}
 		}
 	}
 }
@@ -85,9 +103,9 @@ func (p *pool) work(w int) {
 func (p *pool) loop(w int) {
 	s := &p.sleeper[w]
 	for {
-		seen := p.state.Load() >> 32
+		seen := p.loops.Load()
 		p.work(w)
-		for i := 0; p.state.Load()>>32 == seen; i++ {
+		for i := 0; p.loops.Load() == seen; i++ {
 			if p.stop.Load() {
 				return
 			}
@@ -95,7 +113,7 @@ func (p *pool) loop(w int) {
 				continue
 			}
 			s.parked.Store(true)
-			if (p.state.Load()>>32 != seen || p.stop.Load()) && s.parked.CompareAndSwap(true, false) {
+			if (p.loops.Load() != seen || p.stop.Load()) && s.parked.CompareAndSwap(true, false) {
 				break // work came while parking, and nobody has woken us
 			}
 			<-s.wake

@@ -31,6 +31,7 @@ const (
 	partFloats = 64 * 32 * 36 // of a part's planes, about
 	fewTiles   = 64           // at most: the products of a panel stay in the second-level cache
 	fewKernel  = 8 << 10      // elements of [in, out] at least: with fewer, the kernel's planes do
+	keptKernel = 32 << 10     // elements of [in, out] at most whose planes are kept with many tiles
 	winoFloats = 64 << 10     // of the transformed inputs of a block, about
 	winoTasks  = 32           // wanted
 	winoGroup  = 128          // least output channels of a task, which make up for transforming its inputs
@@ -82,7 +83,7 @@ func (c *winoConv) keeps() int {
 	switch {
 	case c.few:
 		return c.panels() * 9 * c.in * c.nr
-	case c.in*c.out < fewKernel:
+	case c.in*c.out < keptKernel:
 		return c.planes * c.uPlane
 	}
 	return 0
@@ -204,14 +205,14 @@ func (r *winoRun) panelTask(worker, panel int) {
 func (r *winoRun) turned(panel, from int) []float32 { return r.c.kept[(panel*r.in+from)*9*r.nr:] }
 
 // following is what is kept of the part that a worker needs after this one, most likely; nil where nothing is kept.
-func (r *winoRun) following(panel, from int) *float32 {
+func (r *winoRun) following(panel, from int) []float32 {
 	if from += r.partIn; from >= r.in {
-		panel, from = panel+r.threads, 0
+		panel, from = panel+1, 0
 	}
 	if !r.kept || panel >= r.panels() {
 		return nil
 	}
-	return &r.turned(panel, from)[0]
+	return r.turned(panel, from)[:9*min(r.partIn, r.in-from)*r.nr]
 }
 
 // turn makes dst, [9][channels of the part][nr], of a part of a panel of a forward convolution's kernel.
@@ -277,20 +278,19 @@ func (r *winoRun) transformOutputs(worker, from, to, panel int) {
 
 // multiply computes, or after from 0 adds to, the products of the first rows of v with a panel of u: of n input channels, which
 // lie at a place in each plane of u. What v holds behind the last row, up to a whole tile of rows, goes into rows of m that
-// nobody reads. Meanwhile as many weights as a part has are fetched from ahead on.
-func (r *winoRun) multiply(worker, rows, from, n, at int, ahead *float32) {
+// nobody reads. Meanwhile ahead is fetched, or as much of it as there is time for.
+func (r *winoRun) multiply(worker, rows, from, n, at int, ahead []float32) {
 	mem, g := &r.worker[worker], &r.c.workers[worker].gemm
 	*g = simd.GEMMArgs{Taps: &oneTap[0], NTaps: 1, KC: n, Acc: from > 0}
 	for i := range r.mr {
 		g.Pix[i], g.Out[i] = i*r.in, i*r.nr
 	}
-	fetched := 0
 	for p := range r.planes {
 		g.B = &mem.u[p*r.uPlane+at]
 		for row := 0; row < rows; row += r.mr {
-			if g.Ahead = nil; ahead != nil && fetched < 9*n*r.nr {
-				g.Ahead = ptr(ahead, fetched)
-				fetched += simd.Fetched(n)
+			if g.Ahead = nil; len(ahead) > 0 {
+				g.Ahead = &ahead[0]
+				ahead = ahead[min(simd.Fetched(n), len(ahead)):]
 			}
 			g.A, g.C = &mem.v[p*r.vPlane+row*r.in+from], &mem.m[p*r.mPlane+row*r.nr]
 			r.c.tile.GEMM(g)
