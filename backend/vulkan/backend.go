@@ -29,6 +29,8 @@ type Backend struct {
 	buffers    map[*buffer]bool
 	mu         sync.Mutex   // the queue, one program at a time
 	lost       error        // what it was lost with; nothing works from then on
+	stuck      bool         // it was lost because it gave no answer in time, and may still be at work
+	impatient  bool         // wait for nothing, for tests
 	matrix     *matrixShape // of the cooperative matrices in use, nil for none
 	notes      []string     // what a person should know
 	onlyTiling int          // of cooperative matrices, from 1, for tests; 0 for the rule
@@ -182,8 +184,17 @@ func (b *Backend) newFence() (vk.Fence, error) {
 	return f, check("making a fence", r)
 }
 
-// patience is how long a submission may take before the device counts as lost.
-const patience = 10 * time.Minute
+// patience is how long a submission may take before the device counts as lost. A driver in software also compiles meanwhile, on processors
+// that others may use.
+func (b *Backend) patience() time.Duration {
+	switch {
+	case b.impatient:
+		return 0
+	case b.Kind == "cpu":
+		return 2 * time.Hour
+	}
+	return 10 * time.Minute
+}
 
 // send submits command buffers; f is signalled at their end.
 func (b *Backend) send(f vk.Fence, list ...vk.CommandBuffer) error {
@@ -209,8 +220,13 @@ func loses() bool {
 
 // wait waits for a fence and resets it.
 func (b *Backend) wait(f vk.Fence) error {
+	if b.lost != nil {
+		return b.lost
+	}
 	fences := []vk.Fence{f}
-	if err := b.fate(check("waiting for the device", vk.WaitForFences(b.d, 1, fences, vk.True, uint64(patience)))); err != nil {
+	r := vk.WaitForFences(b.d, 1, fences, vk.True, uint64(b.patience()))
+	b.stuck = b.stuck || r == vk.Timeout
+	if err := b.fate(check("waiting for the device", r)); err != nil {
 		return err
 	}
 	return check("resetting a fence", vk.ResetFences(b.d, 1, fences))
@@ -224,13 +240,17 @@ func (b *Backend) fate(err error) error {
 	return err
 }
 
+// idle says that nothing on the device is at work any more when something is freed. Not so where it gave no answer in time: what it may
+// still be writing to stays until the process ends.
+func (b *Backend) idle() bool { return b.d != nil && !b.stuck }
+
 // Close frees everything of the device, with the buffers and executables that are still there.
 func (b *Backend) Close() error {
-	if b.d == nil {
-		return nil
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.idle() {
+		return nil
+	}
 	vk.DeviceWaitIdle(b.d)
 	for e := range b.live {
 		e.free()

@@ -306,7 +306,7 @@ func (e *executable) runTimed(ctx context.Context, times int) error {
 func (e *executable) Timings() []backend.Timing { return e.timings }
 
 func (e *executable) freeTimed() {
-	if e.timed == nil {
+	if e.timed == nil || !e.b.idle() {
 		return
 	}
 	vk.DestroyQueryPool(e.b.d, e.timed.pool, nil)
@@ -336,7 +336,7 @@ func (e *executable) free() {
 func (e *executable) Close() error {
 	e.b.mu.Lock()
 	defer e.b.mu.Unlock()
-	if e.b.d != nil {
+	if e.b.idle() {
 		e.free()
 	}
 	return nil

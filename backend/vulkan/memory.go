@@ -226,7 +226,9 @@ func (b *Backend) NewBuffer(bytes int) (backend.Buffer, error) {
 		}
 	})
 	if err != nil {
-		f.free()
+		if b.idle() {
+			f.free()
+		}
 		return nil, err
 	}
 	b.buffers[f] = true
@@ -303,7 +305,7 @@ func (f *buffer) free() {
 func (f *buffer) Close() error {
 	f.b.mu.Lock()
 	defer f.b.mu.Unlock()
-	if f.b.d != nil {
+	if f.b.idle() {
 		f.free()
 	}
 	return nil

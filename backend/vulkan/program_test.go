@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/backend/cpu"
@@ -379,6 +380,33 @@ func TestLost(t *testing.T) {
 	}
 	if err := x.bufs["out"].Read(0, make([]byte, 4)); !errors.Is(err, backend.ErrLost) || !strings.Contains(err.Error(), "lost") {
 		t.Errorf("reading: %v", err)
+	}
+}
+
+// TestStuck has a device that gives no answer in time: it counts as lost, and nothing that it may still write to is given back.
+func TestStuck(t *testing.T) {
+	b, err := open(Options{Device: os.Getenv("DDPM_VULKAN_DEVICE")}) // which stays open to the end of the process
+	if err != nil {
+		t.Skip(err)
+	}
+	x := newNet(t, b)
+	b.impatient = true
+	start := time.Now()
+	for { // until one is not there before it is asked for
+		if err = x.exec.Run(context.Background(), 64); err != nil || time.Since(start) > time.Minute {
+			break
+		}
+	}
+	if !errors.Is(err, backend.ErrLost) || !strings.Contains(err.Error(), "no answer in time") {
+		t.Fatalf("running: %v", err)
+	}
+	blocks, buffers := len(b.memory.blocks), len(b.buffers)
+	x.close()
+	if err := b.Close(); err != nil || b.d == nil || len(b.memory.blocks) != blocks || len(b.buffers) != buffers || len(b.live) == 0 {
+		t.Errorf("closing: %v; of %d blocks %d are left, of %d buffers %d", err, blocks, len(b.memory.blocks), buffers, len(b.buffers))
+	}
+	if _, err := b.NewBuffer(4); !errors.Is(err, backend.ErrLost) {
+		t.Errorf("a new buffer: %v", err)
 	}
 }
 

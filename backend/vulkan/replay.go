@@ -112,12 +112,12 @@ func (e *executable) submit(ctx context.Context, times int, after []vk.CommandBu
 	}
 	for i := range times {
 		if err := ctx.Err(); err != nil {
-			return errors.Join(err, flush(), q.drain(e))
+			return q.finish(e, errors.Join(err, flush()))
 		}
 		for k, c := range e.replay {
 			if len(list) > 0 && (work+e.work[k] > e.b.share() || len(list) >= mostCommands) {
 				if err := flush(); err != nil {
-					return err
+					return q.finish(e, err)
 				}
 			}
 			list, work = append(list, c), work+e.work[k]
@@ -126,10 +126,7 @@ func (e *executable) submit(ctx context.Context, times int, after []vk.CommandBu
 			list = append(list, after[i])
 		}
 	}
-	if err := flush(); err != nil {
-		return err
-	}
-	return q.drain(e)
+	return q.finish(e, flush())
 }
 
 // mostCommands is how many command buffers one submission holds, or one more.
@@ -144,9 +141,11 @@ func (q *queue) push(e *executable, list []vk.CommandBuffer) error {
 			return err
 		}
 	}
-	f := e.fences[(q.first+q.n)%inFlight]
+	if err := e.b.send(e.fences[(q.first+q.n)%inFlight], list...); err != nil {
+		return err
+	}
 	q.n++
-	return e.b.send(f, list...)
+	return nil
 }
 
 func (q *queue) pop(e *executable) error {
@@ -155,11 +154,13 @@ func (q *queue) pop(e *executable) error {
 	return e.b.wait(f)
 }
 
-func (q *queue) drain(e *executable) error {
-	for q.n > 0 {
-		if err := q.pop(e); err != nil {
-			return err
-		}
+// finish waits for what was submitted, also after an error: then nothing is at work any more. A device that is lost is all there is to say.
+func (q *queue) finish(e *executable, err error) error {
+	for q.n > 0 && e.b.lost == nil {
+		err = errors.Join(err, q.pop(e))
 	}
-	return nil
+	if e.b.lost != nil {
+		return e.b.lost
+	}
+	return err
 }

@@ -68,6 +68,9 @@ func (b *Backend) openStaging() error {
 
 // transfer records copies, submits them and waits.
 func (b *Backend) transfer(record func(vk.CommandBuffer)) error {
+	if b.lost != nil {
+		return b.lost
+	}
 	c := b.staging.c
 	if err := begin(c, false); err != nil {
 		return err
