@@ -52,9 +52,13 @@ begin() {
 		-xrm 'XTerm*numColorRegisters: 256' -xrm 'XTerm*maxGraphicSize: 2000x2000' -xrm 'XTerm*scrollBar: false' \
 		-xrm 'XTerm*allowSendEvents: true' -geometry "$size" -e "$@" --images $images_flag &
 	term=$!
-	sleep "${SECONDS_SHOT:-5}"
-	window=$(xdotool search --onlyvisible --class XTerm | head -1) # the display has no other
+	for try in $(seq 150); do
+		window=$(xdotool search --onlyvisible --class XTerm 2>>x.log | head -1) # the display has no other
+		[ -z "$window" ] || break
+		sleep 0.2
+	done
 	[ -n "$window" ] || { echo "$size $mode $*: the terminal did not open" >&2; exit 1; }
+	sleep "${SECONDS_SHOT:-5}"
 }
 
 # keys KEY...: presses keys; waitN waits N seconds.
@@ -62,7 +66,7 @@ keys() {
 	for k in "$@"; do
 		case $k in
 		wait*) sleep "${k#wait}" ;;
-		*) xdotool key --window "$window" "$k" && sleep 1 ;;
+		*) xdotool key --window "$window" "$k" 2>>x.log && sleep 1 ;; # it says that nothing has the focus
 		esac
 	done
 }

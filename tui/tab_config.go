@@ -20,6 +20,8 @@ type configTab struct {
 	problem  string
 	settings []Setting
 	read     bool
+	from     int // the first of the settings in view
+	more     int // settings below
 }
 
 // The values that change.
@@ -146,6 +148,14 @@ func (c *configTab) table(t *training) []binding {
 			return nil
 		}},
 	}
+	keys = append(keys, binding{keys: []string{"pgup", "pgdown"}, label: "pgup pgdn", help: "the configuration back, on", with: func(key string) tea.Cmd {
+		if key == "pgup" {
+			c.from = max(0, c.from-5)
+		} else {
+			c.from += min(5, c.more)
+		}
+		return nil
+	}})
 	if !t.commands() {
 		return keys
 	}
@@ -215,17 +225,23 @@ func (c *configTab) draw(t *training, s surface, w, h int) block {
 		if len(c.settings) == 0 {
 			return hint(th, "not at hand", w, h)
 		}
-		return text(w, h, settingRows(th, c.settings, w, h)...)
+		c.from = min(c.from, max(0, len(c.settings)-1))
+		rows, shown := settingRows(th, c.settings[c.from:], w, h)
+		if c.from+shown < len(c.settings) && h > 1 {
+			rows, shown = settingRows(th, c.settings[c.from:], w, h-1)
+			rows = append(rows, th.dim.Paint(fmt.Sprintf(" %d more, pgdn", len(c.settings)-c.from-shown)))
+		}
+		c.more = len(c.settings) - c.from - shown
+		return text(w, h, rows...)
 	})
 	return stack(top, rest)
 }
 
-// settingRows are the lines of a configuration, in as many columns as there is room for.
-func settingRows(th theme, list []Setting, w, h int) []string {
+// settingRows are the lines of a configuration, in as many columns as there is room for, and how many values they show.
+func settingRows(th theme, list []Setting, w, h int) (rows []string, shown int) {
 	const cell = 44
 	cols := max(1, min(w/cell, (len(list)+max(1, h)-1)/max(1, h)))
 	each := w / cols
-	rows := make([]string, 0, h)
 	for r := range h {
 		line := ""
 		for k := range cols {
@@ -235,5 +251,5 @@ func settingRows(th theme, list []Setting, w, h int) []string {
 		}
 		rows = append(rows, line)
 	}
-	return rows
+	return rows, min(len(list), cols*h)
 }

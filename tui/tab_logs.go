@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 )
 
 // logsTab is the whole log, or what of it a person looks for.
@@ -95,7 +96,7 @@ func (l *logsTab) draw(t *training, s surface, w, h int) block {
 		note += fmt.Sprintf(", %d further ↓", l.scroll)
 	}
 	return panel(s.th, "log", s.th.dim.Paint(note), w, h, func(w, h int) block {
-		var rows []string
+		var rows []string // one line may take several
 		if bar > 0 {
 			text := clean(string(l.filter.runes))
 			if l.writing {
@@ -106,6 +107,26 @@ func (l *logsTab) draw(t *training, s surface, w, h int) block {
 		if len(lines) == 0 {
 			return stack(text(w, len(rows), rows...), hint(s.th, "no line", w, h-len(rows)))
 		}
-		return text(w, h, append(rows, logRows(s.th, lines, h-len(rows), l.scroll)...)...)
+		var tail []string
+		tail, l.page = wrappedRows(s.th, lines, w, h-len(rows), l.scroll)
+		return text(w, h, append(rows, tail...)...)
 	})
+}
+
+// wrappedRows are the last n rows of a log without its last skip lines, where long lines go on in the next row, and how many lines that is.
+func wrappedRows(th theme, log []logLine, w, n, skip int) (rows []string, lines int) {
+	const indent = "           " // what is before a line's text
+	for i := len(log) - skip - 1; i >= 0 && len(rows) < n; i-- {
+		line := log[i]
+		head := line
+		head.text = ""
+		parts := strings.Split(ansi.Wrap(line.text, max(8, w-width(logRows(th, []logLine{head}, 1, 0)[0])), ""), "\n")
+		line.text = parts[0]
+		part := logRows(th, []logLine{line}, 1, 0)
+		for _, p := range parts[1:] {
+			part = append(part, indent+p)
+		}
+		rows, lines = append(part, rows...), lines+1
+	}
+	return rows[max(0, len(rows)-n):], max(1, lines)
 }

@@ -111,6 +111,9 @@ func (r *runsTab) click(t *training, y int) tea.Cmd {
 	return r.compare(t)
 }
 
+// dashes stand for curves without colours: of every second column, third, fourth.
+var dashes = []string{"╍", "┅", "┉"}
+
 func (r *runsTab) draw(t *training, s surface, w, h int) block {
 	th := s.th
 	if t.desk.Runs == nil {
@@ -119,15 +122,21 @@ func (r *runsTab) draw(t *training, s surface, w, h int) block {
 	listH := max(4, min(len(r.list)+2, h/3))
 	diffH := max(0, min(len(r.differences())+3, h/3))
 	curves := []chart.Curve{{Points: t.ema.Points(), Ink: th.accent}}
-	inks := map[string]chart.Ink{}
+	marks := map[string]string{}
+	legend := th.accent.Paint("━") + " this run"
 	for _, i := range r.list {
-		if r.shown[i.Dir] && len(inks) < len(th.curves) {
-			ink := th.curves[len(inks)]
-			inks[i.Dir] = ink
-			curves = append(curves, chart.Curve{Points: lossPoints(i), Ink: ink})
+		if k := len(marks); r.shown[i.Dir] && k < len(th.curves) {
+			c, mark := chart.Curve{Points: lossPoints(i), Ink: th.curves[k]}, "━"
+			if th.mono {
+				c.Every, mark = k+2, dashes[k%len(dashes)]
+			}
+			curves, marks[i.Dir] = append(curves, c), c.Ink.Paint(mark)
+			if more := legend + "  " + marks[i.Dir] + " " + clip(clean(i.Name), 16); width(more) < w-24 {
+				legend = more
+			}
 		}
 	}
-	top := panel(th, "loss, averaged", th.accent.Paint("━")+" this run", w, h-listH-diffH, func(w, h int) block {
+	top := panel(th, "loss, averaged", legend, w, h-listH-diffH, func(w, h int) block {
 		lines := chart.Lines{Log: t.logScale, Guides: t.guides, Axis: th.dim, Curves: curves}
 		return text(w, h, lines.Draw(w, h)...)
 	})
@@ -139,8 +148,8 @@ func (r *runsTab) draw(t *training, s surface, w, h int) block {
 				mark, paint = "> ", th.chosen.Paint
 			}
 			shown := "   "
-			if ink, ok := inks[i.Dir]; ok {
-				shown = ink.Paint("━━ ")
+			if mark, ok := marks[i.Dir]; ok {
+				shown = mark + mark + " "
 			}
 			rows = append(rows, mark+shown+paint(pad(" "+clean(i.Name), max(8, min(30, w-50))))+"  "+pad(strings.ToUpper(clean(i.State)), 12)+
 				pad(brief(i.Step)+"/"+brief(i.Steps), 13)+number(i.LossEMA))

@@ -10,11 +10,13 @@ import (
 	"github.com/NimbleMarkets/ntcharts/v2/canvas/graph"
 )
 
-// A Curve is one line of a chart. With Band the points also show the range of the values they stand for.
+// A Curve is one line of a chart. With Band the points also show the range of the values they stand for. Of a curve with Every only
+// every so many columns are drawn, which tells curves apart without colours.
 type Curve struct {
 	Points []Point
 	Ink    Ink
 	Band   bool
+	Every  int
 }
 
 // Lines is a line chart: curves in braille dots, the last on top, with labelled axes where there is room for them.
@@ -133,7 +135,7 @@ func (c Lines) dots(xs [2]float64, y axis, w, h int) ([][]rune, [][]Ink) {
 		}
 		for row, rs := range grid.BraillePatterns() {
 			for col, r := range rs {
-				if r != empty && r != 0 && row < h && col < w {
+				if r != empty && r != 0 && row < h && col < w && (k.Every < 2 || col%k.Every == 0) {
 					runes[row][col], inks[row][col] = r, k.Ink
 				}
 			}
