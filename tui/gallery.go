@@ -241,6 +241,9 @@ func statLines(th theme, s picture.Sheet, w, h int) []string {
 		}
 		lines = append(lines, b.String())
 	}
+	if more := len(stats) - rows*cols; more > 0 && rows > 1 { // it takes the place of a row
+		lines[rows] = th.dim.Paint(fmt.Sprintf("and %d more", more+cols))
+	}
 	return lines
 }
 
