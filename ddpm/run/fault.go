@@ -27,7 +27,7 @@ var (
 		4, KindCheckpoint, "make room",
 	}
 	FaultDevice = Fault{
-		"device", "device lost", "the run stops; resume goes on from the last checkpoint, also on another device",
+		"device", "device lost, or no answer from it in 10 minutes", "the run stops; resume goes on from the last checkpoint, also on another device",
 		5, KindEnd, "the device failed",
 	}
 	FaultMemory = Fault{
