@@ -80,6 +80,7 @@ func (p *product) rows(b *Backend, worker, from, to, panel int) {
 	g := &w.gemm
 	*g = simd.GEMMArgs{KC: p.kc}
 	cols := min(nr, p.cols-panel*nr)
+	gemm, width := b.tile.For(cols)
 	step := max(1, maxPanel/(p.kc*nr)) // taps at a time
 	for t := 0; t < len(p.taps) || t == 0; t += step {
 		taps := p.taps[t:min(t+step, len(p.taps))]
@@ -111,8 +112,8 @@ func (p *product) rows(b *Backend, worker, from, to, panel int) {
 				g.Pix[i], g.Out[i] = pixel.a, pixel.c
 				pixel.next(p)
 			}
-			if rows == mr && cols == nr {
-				b.tile.GEMM(g)
+			if rows == mr && cols == width {
+				gemm(g)
 				continue
 			}
 			var out [simd.MaxMR]int
@@ -127,7 +128,7 @@ func (p *product) rows(b *Backend, worker, from, to, panel int) {
 			}
 			c := g.C
 			g.C = &w.tile[0]
-			b.tile.GEMM(g)
+			gemm(g)
 			for i := range rows {
 				copy(at(c, out[i], cols), w.tile[i*nr:][:cols])
 			}

@@ -182,7 +182,7 @@ func (r *winoRun) blockTask(worker, i int) {
 	from, to := block*r.block, min((block+1)*r.block, r.tiles.count())
 	r.transformInputs(worker, from, to, 0)
 	for panel := group * r.group; panel < min((group+1)*r.group, r.panels()); panel++ {
-		r.multiply(worker, to-from, 0, r.in, panel*r.in*r.nr, nil)
+		r.multiply(worker, panel, to-from, 0, r.in, panel*r.in*r.nr, nil)
 		r.transformOutputs(worker, from, to, panel)
 	}
 }
@@ -196,7 +196,7 @@ func (r *winoRun) inputTask(worker, i int) {
 func (r *winoRun) panelTask(worker, panel int) {
 	for from := 0; from < r.in; from += r.partIn {
 		r.transformKernel(worker, panel, from, 0)
-		r.multiply(worker, r.tiles.count(), from, min(r.partIn, r.in-from), 0, r.following(panel, from))
+		r.multiply(worker, panel, r.tiles.count(), from, min(r.partIn, r.in-from), 0, r.following(panel, from))
 	}
 	r.transformOutputs(worker, 0, r.tiles.count(), panel)
 }
@@ -279,12 +279,13 @@ func (r *winoRun) transformOutputs(worker, from, to, panel int) {
 // multiply computes, or after from 0 adds to, the products of the first rows of v with a panel of u: of n input channels, which
 // lie at a place in each plane of u. What v holds behind the last row, up to a whole tile of rows, goes into rows of m that
 // nobody reads. Meanwhile ahead is fetched, or as much of it as there is time for.
-func (r *winoRun) multiply(worker, rows, from, n, at int, ahead []float32) {
+func (r *winoRun) multiply(worker, panel, rows, from, n, at int, ahead []float32) {
 	mem, g := &r.worker[worker], &r.c.workers[worker].gemm
 	*g = simd.GEMMArgs{Taps: &oneTap[0], NTaps: 1, KC: n, Acc: from > 0}
 	for i := range r.mr {
 		g.Pix[i], g.Out[i] = i*r.in, i*r.nr
 	}
+	gemm, _ := r.c.tile.For(r.out - panel*r.nr)
 	for p := range r.planes {
 		g.B = &mem.u[p*r.uPlane+at]
 		for row := 0; row < rows; row += r.mr {
@@ -293,7 +294,7 @@ func (r *winoRun) multiply(worker, rows, from, n, at int, ahead []float32) {
 				ahead = ahead[min(simd.Fetched(n), len(ahead)):]
 			}
 			g.A, g.C = &mem.v[p*r.vPlane+row*r.in+from], &mem.m[p*r.mPlane+row*r.nr]
-			r.c.tile.GEMM(g)
+			gemm(g)
 		}
 	}
 }

@@ -10,6 +10,16 @@ type Tile struct {
 	MR, NR int
 	GEMM   func(*GEMMArgs)
 	Outer  func(*OuterArgs)
+	narrow func(*GEMMArgs) // GEMM of the first NR/2 columns, or nil
+}
+
+// For returns what computes the first cols columns of GEMM's tile and leaves
+// those of C from width on as they are; width is at least cols.
+func (t *Tile) For(cols int) (gemm func(*GEMMArgs), width int) {
+	if t.narrow != nil && cols <= t.NR/2 {
+		return t.narrow, t.NR / 2
+	}
+	return t.GEMM, t.NR
 }
 
 // TileFor returns the kernels of level l, or of the highest supported level

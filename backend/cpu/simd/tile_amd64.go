@@ -9,6 +9,11 @@ package simd
 //go:noescape
 func gemmAVX2(args *GEMMArgs)
 
+// gemmNarrowAVX2 is Tile.GEMM for tiles of 6x8.
+//
+//go:noescape
+func gemmNarrowAVX2(args *GEMMArgs)
+
 // outerAVX2 is Tile.Outer for tiles of 6x16.
 //
 //go:noescape
@@ -23,6 +28,11 @@ func peakAVX2(iters int)
 //
 //go:noescape
 func gemmAVX512(args *GEMMArgs)
+
+// gemmNarrowAVX512 is Tile.GEMM for tiles of 8x16.
+//
+//go:noescape
+func gemmNarrowAVX512(args *GEMMArgs)
 
 // outerAVX512 is Tile.Outer for tiles of 8x32.
 //

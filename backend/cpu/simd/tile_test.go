@@ -64,7 +64,7 @@ func (s *sum) add(a, b float32) {
 	s[1] += math.Abs(p)
 }
 
-func testGEMM(t *testing.T, tile Tile, seed uint64, kc, ntaps int, bias, add, acc, repeat bool) {
+func testGEMM(t *testing.T, tile Tile, gemm func(*GEMMArgs), cols int, seed uint64, kc, ntaps int, bias, add, acc, repeat bool) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	mr, nr := tile.MR, tile.NR
 	reach := 2*kc + 5 // largest distance of a tap
@@ -105,7 +105,7 @@ func testGEMM(t *testing.T, tile Tile, seed uint64, kc, ntaps int, bias, add, ac
 
 	want := map[int][2]float64{}
 	for i := range mr {
-		for j := range nr {
+		for j := range cols {
 			var s sum
 			for ti, tap := range taps {
 				for k := range kc {
@@ -126,13 +126,13 @@ func testGEMM(t *testing.T, tile Tile, seed uint64, kc, ntaps int, bias, add, ac
 		}
 	}
 	before := slices.Clone(call)
-	tile.GEMM(args)
+	gemm(args)
 	check(t, call, before, want)
 
 	// Again: the same bits.
 	again := slices.Clone(before)
 	args.C = &again[pad]
-	tile.GEMM(args)
+	gemm(args)
 	check(t, again, before, want)
 	for i := range again {
 		if math.Float32bits(again[i]) != math.Float32bits(call[i]) {
@@ -150,7 +150,10 @@ func TestGEMM(t *testing.T) {
 					seed++
 					bit := func(i int) bool { return flags>>i&1 == 1 }
 					t.Run(fmt.Sprintf("kc%d/taps%d/flags%x", kc, ntaps, flags), func(t *testing.T) {
-						testGEMM(t, tile, seed, kc, ntaps, bit(0), bit(1), bit(2), bit(3))
+						testGEMM(t, tile, tile.GEMM, tile.NR, seed, kc, ntaps, bit(0), bit(1), bit(2), bit(3))
+						if gemm, cols := tile.For(1); cols < tile.NR {
+							testGEMM(t, tile, gemm, cols, seed, kc, ntaps, bit(0), bit(1), bit(2), bit(3))
+						}
 					})
 				}
 			}

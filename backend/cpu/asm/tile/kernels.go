@@ -122,10 +122,14 @@ func (g generator) storeRow(s shape, acc []reg.VecVirtual, i int, m op.Mem) {
 	}
 }
 
-// gemm emits gemm<level>. The row pointers stay fixed: a tap only moves the
+// gemm emits gemm<level>, or gemmNarrow<level>, which computes half of the columns. The row pointers stay fixed: a tap only moves the
 // index that all rows share, so changing taps costs a few instructions.
-func (g generator) gemm(s shape) {
-	args := g.args(s, "gemm", "GEMMArgs", "%s is Tile.GEMM for tiles of %dx%d.")
+func (g generator) gemm(s shape, narrow bool) {
+	name, row := "gemm", s.nv*s.width // bytes of a row of B
+	if narrow {
+		name, s.nv = "gemmNarrow", s.nv/2
+	}
+	args := g.args(s, name, "GEMMArgs", "%s is Tile.GEMM for tiles of %dx%d.")
 	acc := s.vectors(s.mr * s.nv)
 
 	bias := g.skipNil(args.Field("Bias"), "nobias")
@@ -160,10 +164,10 @@ func (g generator) gemm(s shape) {
 		for u := range count {
 			g.step(s, acc, func(i int) op.Mem {
 				return op.Mem{Base: rows[i], Index: idx, Scale: 4, Disp: 4 * u}
-			}, op.Mem{Base: b, Disp: u * s.nv * s.width})
+			}, op.Mem{Base: b, Disp: u * row})
 		}
 		g.ADDQ(op.U32(uint32(count)), idx)
-		g.ADDQ(op.U32(uint32(count*s.nv*s.width)), b)
+		g.ADDQ(op.U32(uint32(count*row)), b)
 		g.DECQ(n)
 	}
 

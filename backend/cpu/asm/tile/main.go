@@ -48,7 +48,8 @@ func main() {
 		{"AVX2", 6, 2, 32, ctx.YMM},
 		{"AVX512", 8, 2, 64, ctx.ZMM},
 	} {
-		gen.gemm(s)
+		gen.gemm(s, false)
+		gen.gemm(s, true)
 		gen.outer(s)
 		gen.peak(s)
 	}
