@@ -99,6 +99,11 @@ type (
 	// A Recomputer is a Planner that says of which ops the kernels are quick enough to run once more in the backward pass, where that
 	// saves keeping their first output until then. They must give the same bytes again.
 	Recomputer interface{ Recomputes(op string) bool }
+	// A Strider is a Planner some of whose kernels take images whose pixels lie apart (View.Apart): as their in-th input, or, for -1,
+	// as their first output.
+	Strider interface {
+		Strided(op string, attrs any, in int) bool
+	}
 	// Chunked is a planner whose buffers lie in chunks of memory: no value of the arena may cross a multiple of Chunk bytes.
 	Chunked interface{ Chunk() int }
 	// A Packer is a Planner whose kernels bring weights into another form, which they can keep where the weights stay as they are.

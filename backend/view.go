@@ -60,7 +60,8 @@ func (s Shape) Dense() []int {
 }
 
 // A View is a tensor in a buffer. Only images [N,H,W,C] are ever not dense: a halo of zeros lies around each of them, which
-// the step that writes the view must write too (the backend does it for all kernels in one place).
+// the step that writes the view must write too (the backend does it for all kernels in one place); or their pixels lie apart, because
+// they are a part of joined channels (Strider).
 type View struct {
 	Buffer  int // index into Program.Buffers, None for an input left out
 	Offset  int // bytes from the buffer's start to element 0
@@ -76,11 +77,21 @@ const None = -1
 // Absent reports whether an optional input was left out.
 func (v View) Absent() bool { return v.Buffer == None }
 
+// Apart reports whether other channels lie between the pixels.
+func (v View) Apart() bool { return len(v.Shape) == 4 && v.Strides[2] != v.Shape[3] }
+
 // Dense reports whether the view has no gaps.
-func (v View) Dense() bool { return v.Halo == 0 }
+func (v View) Dense() bool { return v.Halo == 0 && !v.Apart() }
 
 // Span is the bytes from the first to the last the view's storage covers, halo included, and where they begin.
 func (v View) Span() (start, bytes int) {
+	if v.Apart() { // no halo: parts have none
+		last := 1
+		for axis, n := range v.Shape {
+			last += (n - 1) * v.Strides[axis]
+		}
+		return v.Offset, last * v.DType.Size()
+	}
 	if v.Halo == 0 {
 		return v.Offset, v.Shape.Elems() * v.DType.Size()
 	}

@@ -114,13 +114,13 @@ func (r *rounded) row(d *simd.Dot, dst []uint16, n, y int) {
 	clear(dst[:r.left*r.c])
 	clear(dst[(r.left+r.x.w)*r.c:])
 	dst = dst[r.left*r.c:]
-	if r.c == r.x.c {
+	if r.c == r.x.pixs {
 		d.Round(dst, src)
 		return
 	}
 	for x := range r.x.w {
 		pixel := dst[x*r.c:][:r.c]
-		d.Round(pixel[:r.x.c], src[x*r.x.c:][:r.x.c])
+		d.Round(pixel[:r.x.c], src[x*r.x.pixs:][:r.x.c])
 		clear(pixel[r.x.c:])
 	}
 }

@@ -104,7 +104,7 @@ func (c *call) padded(x image, halo int, scratch []float32) (y image, refresh fu
 	task := func(_, n int) {
 		y.zeroHalo(n)
 		for h := range x.h {
-			copy(y.row(n, h), x.row(n, h))
+			c.vec.CopyRows(y.row(n, h), y.pixs, x.row(n, h), x.pixs, x.c, x.w)
 		}
 	}
 	return y, func() { c.pool.run(x.n, task) }

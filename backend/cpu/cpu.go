@@ -127,6 +127,19 @@ func (b *Backend) Scratch(s *backend.Step) int {
 // Recomputes implements backend.Recomputer: what is bound by memory is quick beside convolutions.
 func (b *Backend) Recomputes(op string) bool { return kernels[op].again }
 
+// Strided implements backend.Strider.
+func (b *Backend) Strided(op string, _ any, in int) bool {
+	switch op {
+	case "conv2d":
+		return in <= 0
+	case "conv2d_weight", "group_norm", "group_norm_again", "group_norm_grad":
+		return in == 0
+	case "add": // after a kernel
+		return in == 1
+	}
+	return false
+}
+
 // Packed implements backend.Packer.
 func (b *Backend) Packed(s *backend.Step) int {
 	if k := kernels[s.Op]; k.packed != nil {

@@ -104,8 +104,8 @@ func floats(p *float32, n int) []float32 { return unsafe.Slice(p, n) }
 
 func ptr(p *float32, k int) *float32 { return (*float32)(unsafe.Add(unsafe.Pointer(p), k*4)) }
 
-// row is the floats of row h of image n.
-func (m image) row(n, h int) []float32 { return at(m.p, n*m.imgs+h*m.rows, m.w*m.c) }
+// row is the floats of row h of image n, from the first of the first pixel to the last of the last.
+func (m image) row(n, h int) []float32 { return at(m.p, n*m.imgs+h*m.rows, (m.w-1)*m.pixs+m.c) }
 
 // zeroHalos returns what writes zeros around the outputs that have a halo, or nil.
 func (c *call) zeroHalos() func() {

@@ -71,7 +71,7 @@ func prepareGroupNorm(c *call) func() {
 		clear(sumsq)
 		h, to := rows(part)
 		for ; h < to; h++ {
-			c.vec.ChannelSums(sum, sumsq, x.row(n, h), x.w, x.c)
+			c.vec.ChannelSums(sum, sumsq, x.row(n, h), x.w, x.pixs)
 		}
 	}
 	affine := func(n int) {
@@ -95,7 +95,7 @@ func prepareGroupNorm(c *call) func() {
 	apply := func(n, part int) {
 		h, to := rows(part)
 		for ; h < to; h++ {
-			c.vec.AffineSiLU(y.row(n, h), y.c, x.row(n, h), x.c, all[n][0], all[n][1], x.w, a.SiLU)
+			c.vec.AffineSiLU(y.row(n, h), y.c, x.row(n, h), x.pixs, all[n][0], all[n][1], x.w, a.SiLU)
 		}
 	}
 	if parts == 1 {
@@ -137,7 +137,7 @@ func prepareGroupNormAgain(c *call) func() {
 		all[n] = c.vectors(2, n, x.c)
 	}
 	run := c.eachRow(x, func(n, h int) {
-		c.vec.AffineSiLU(y.row(n, h), y.c, x.row(n, h), x.c, all[n][0], all[n][1], x.w, a.SiLU)
+		c.vec.AffineSiLU(y.row(n, h), y.c, x.row(n, h), x.pixs, all[n][0], all[n][1], x.w, a.SiLU)
 	})
 	return func() {
 		for n := range x.n {
@@ -174,7 +174,7 @@ func prepareGroupNormGrad(c *call) func() {
 		clear(s1)
 		clear(s2)
 		for h := range x.h {
-			c.vec.AffineSiLUGradSums(s1, s2, dx.row(n, h)[from:], dx.c, x.row(n, h)[from:], x.c, dy.row(n, h)[from:], dy.c, scale, shift, x.w, a.SiLU)
+			c.vec.AffineSiLUGradSums(s1, s2, dx.row(n, h)[from:], dx.c, x.row(n, h)[from:], x.pixs, dy.row(n, h)[from:], dy.c, scale, shift, x.w, a.SiLU)
 		}
 		for g := range groups {
 			at := (n*a.Groups + block*groups + g) * 2
@@ -198,7 +198,7 @@ func prepareGroupNormGrad(c *call) func() {
 			if a.SiLU { // the sums have left it there
 				dz, stride = dx.row(n, h)[from:], dx.c
 			}
-			c.vec.AffineGrad(dx.row(n, h)[from:], dx.c, x.row(n, h)[from:], x.c, dz, stride, ca, cb, cc, x.w)
+			c.vec.AffineGrad(dx.row(n, h)[from:], dx.c, x.row(n, h)[from:], x.pixs, dz, stride, ca, cb, cc, x.w)
 			c.finish(dx, n, h, 0, 1, x.w, from, to)
 		}
 	}

@@ -22,6 +22,7 @@ type Options struct {
 	Name      string
 	Planner   backend.Planner   // what the kernels want; nil wants nothing
 	Reuse     bool              // let values share memory when their lives do not meet
+	Lend      string            // a buffer that values may lie in until the program writes it, nobody needing what it held before; "" for none
 	Packed    string            // a buffer for what kernels make of weights that stay: the first segment fills it, if it has steps; "" for none
 	Precision backend.Precision // of all steps; "" is fp32
 	Cuts      []*graph.Node     // a segment ends after each of these, in the order of the graph
@@ -54,7 +55,7 @@ type value struct {
 
 // Compile plans g. Nodes whose results nobody reads are left out.
 func Compile(g *graph.Graph, o Options) (*backend.Program, Stats, error) {
-	c := &compiler{o: o, fused: map[*graph.Node]fused{}, values: map[*graph.Value]*value{}, slots: map[string]int{Arena: 0}}
+	c := &compiler{o: o, fused: map[*graph.Node]fused{}, values: map[*graph.Value]*value{}, parts: map[*graph.Value]part{}, slots: map[string]int{Arena: 0}}
 	c.p = &backend.Program{Name: o.Name, Buffers: []backend.Slot{{Name: Arena}}}
 	c.live(g)
 	r, again := o.Planner.(backend.Recomputer)
@@ -62,6 +63,9 @@ func Compile(g *graph.Graph, o Options) (*backend.Program, Stats, error) {
 		c.sink()
 	}
 	c.fuse()
+	if o.Reuse {
+		c.join()
+	}
 	if again {
 		c.recompute(r)
 	}
@@ -85,7 +89,8 @@ type compiler struct {
 	fused  map[*graph.Node]fused
 	halves map[*graph.Value]bool // values of the arena that are held as halfs
 	values map[*graph.Value]*value
-	order  []*value // by first use
+	parts  map[*graph.Value]part // values that lie in another one
+	order  []*value              // by first use
 	slots  map[string]int
 	list   []backend.Step
 	ins    [][]*graph.Value
@@ -130,7 +135,7 @@ func (c *compiler) layout() error {
 			if v == nil || v.Store != nil {
 				continue
 			}
-			a := c.values[v]
+			a := c.values[c.root(v)]
 			if a == nil {
 				return fmt.Errorf("plan: %s at %q reads %s before it is made", n.Op.Name, n.Label, v.Name)
 			}
@@ -144,14 +149,20 @@ func (c *compiler) layout() error {
 			}
 		}
 		for _, v := range n.Out {
-			if v.Store == nil {
-				a := &value{op: n.Op.Name, first: i, last: i, view: backend.View{DType: v.DType, Shape: v.Shape}}
-				if c.halves[v] {
-					a.view.DType = backend.F16
-				}
-				c.values[v] = a
-				c.order = append(c.order, a)
+			if v.Store != nil {
+				continue
 			}
+			root := c.root(v)
+			if a := c.values[root]; a != nil { // another part of it is there
+				a.last = i
+				continue
+			}
+			a := &value{op: n.Op.Name, first: i, last: i, view: backend.View{DType: v.DType, Shape: root.Shape}, dense: root != v}
+			if c.halves[v] {
+				a.view.DType = backend.F16
+			}
+			c.values[root] = a
+			c.order = append(c.order, a)
 		}
 	}
 	for _, a := range c.order {
@@ -210,7 +221,9 @@ func (c *compiler) view(v *graph.Value) backend.View {
 		return backend.View{Buffer: backend.None}
 	}
 	if v.Store == nil {
-		return c.values[v].view
+		view := c.values[c.root(v)].view
+		view.Shape = v.Shape
+		return view
 	}
 	slot, ok := c.slots[v.Store.Buffer]
 	if !ok {
@@ -315,7 +328,7 @@ func (c *compiler) place() {
 	}
 	sorted := append([]*value(nil), c.order...)
 	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].bytes > sorted[j].bytes })
-	var placed []*value // by offset
+	placed, base := c.lend() // by offset
 	for _, a := range sorted {
 		size := roundUp(a.bytes)
 		for _, b := range placed {
@@ -337,7 +350,12 @@ func (c *compiler) place() {
 		placed = append(placed, nil)
 		copy(placed[i+1:], placed[i:])
 		placed[i] = a
-		c.stats.Arena = max(c.stats.Arena, a.at+size)
+		c.stats.Arena = max(c.stats.Arena, a.at+size-base)
+	}
+	for _, a := range c.order {
+		if a.view.Buffer, a.at = 0, a.at-base; a.at < 0 {
+			a.view.Buffer, a.at = c.slots[c.o.Lend], a.at+base
+		}
 	}
 	c.p.Buffers[0].Bytes = c.stats.Arena
 }
@@ -349,13 +367,13 @@ func (c *compiler) bind() {
 	for i := range c.list {
 		s := &c.list[i]
 		for j, v := range c.ins[i] {
-			if a := c.values[v]; v != nil && a != nil {
-				s.In[j].Offset = a.at + a.inner
+			if a := c.values[c.root(v)]; v != nil && a != nil {
+				s.In[j].Buffer, s.In[j].Offset = a.view.Buffer, a.at+a.inner+4*c.parts[v].from
 			}
 		}
 		for j, v := range c.outs[i] {
-			if a := c.values[v]; a != nil {
-				s.Out[j].Offset = a.at + a.inner
+			if a := c.values[c.root(v)]; a != nil {
+				s.Out[j].Buffer, s.Out[j].Offset = a.view.Buffer, a.at+a.inner+4*c.parts[v].from
 			}
 		}
 	}

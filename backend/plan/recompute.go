@@ -64,13 +64,15 @@ func (c *compiler) uses() *uses {
 	u := &uses{c: c, lives: map[*graph.Value]*life{}}
 	for i, n := range c.nodes {
 		for _, v := range n.In {
-			if l := u.lives[v]; l != nil && l.last < i {
+			if l := u.lives[c.root(v)]; l != nil && l.last < i {
 				l.reads, l.last = append(l.reads, i), i
 			}
 		}
 		for _, v := range n.Out {
-			if v.Store == nil {
-				u.lives[v] = &life{first: i, last: i}
+			if l := u.lives[c.root(v)]; l != nil {
+				l.last = i
+			} else if v.Store == nil {
+				u.lives[c.root(v)] = &life{first: i, last: i}
 			}
 		}
 	}
@@ -122,9 +124,10 @@ func (u *uses) remake(r backend.Recomputer, v *graph.Value, m *remade) bool {
 			if u.written(in, l.first, m.at) {
 				return false
 			}
-		case u.lives[in].last >= m.at: // held anyway
+		case u.lives[u.c.root(in)].last >= m.at: // held anyway
 		default:
 			keep := m.longer
+			in = u.c.root(in)
 			if u.lives[in].last < u.fullest {
 				keep += in.Bytes()
 			}

@@ -23,6 +23,11 @@ func (m *Memory) Plan(name string, g *graph.Graph, cuts ...*graph.Node) (*backen
 	return m.plan(g, plan.Options{Name: name, Reuse: true, Cuts: cuts})
 }
 
+// PlanLending is Plan where values may lie in a buffer until the program writes it: nobody may need what it held before.
+func (m *Memory) PlanLending(name, buffer string, g *graph.Graph, cuts ...*graph.Node) (*backend.Program, plan.Stats, error) {
+	return m.plan(g, plan.Options{Name: name, Reuse: true, Lend: buffer, Cuts: cuts})
+}
+
 // packedBuffer is the name of the buffer of what kernels keep of weights that stay.
 const packedBuffer = "packed"
 

@@ -138,7 +138,10 @@ func (s *Step) bad(v backend.View) (*BadValue, error) {
 		return nil, err
 	}
 	b := &BadValue{Of: v.Shape.Elems()}
-	for _, x := range p {
+	for i, x := range p {
+		if v.Apart() && i%v.Strides[2] >= v.Shape[3] { // of another part of joined channels
+			continue
+		}
 		if f := float64(x); math.IsNaN(f) || math.IsInf(f, 0) {
 			if b.Bad++; b.Bad == 1 {
 				b.Value = f

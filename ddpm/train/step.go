@@ -97,7 +97,7 @@ func planStep(b backend.Backend, c *Config, images int, comm dist.Comm) (*Step, 
 	if err != nil {
 		return nil, err
 	}
-	if s.program, s.Stats, err = s.Memory.Plan("train", g, s.cuts(g, s.Params)...); err != nil {
+	if s.program, s.Stats, err = s.Memory.PlanLending("train", bufGrads, g, s.cuts(g, s.Params)...); err != nil {
 		return nil, err
 	}
 	if s.Preview, err = model.PlanForward(s.Memory, s.Params, c.UNet, c.Preview.Images, c.Schedule.T, bufEMA, false); err != nil {
