@@ -47,8 +47,8 @@ const (
 func (p *product) split(b *Backend) {
 	mr, rows, depth := b.tile.MR, p.n*p.h*p.w, max(1, len(p.taps)*p.kc)
 	if p.group = 1; depth*p.cols <= sharedPanel {
-		p.group = b.panels(p.cols)
 		p.perBlock = max(blockFloats/depth/mr, 4) * mr
+		p.group = ceil(b.panels(p.cols), ceil(productTasks, ceil(rows, p.perBlock))) // with few rows, some of the panels
 	} else {
 		p.perBlock = 64 * mr
 	}
