@@ -146,8 +146,12 @@ func TestNoAtomics(t *testing.T) {
 			t.Errorf("%s: %s", f, m)
 		}
 	}
-	for _, f := range files {
-		p, err := os.ReadFile(strings.TrimSuffix(f, ".comp") + ".spv")
+	compiled, err := filepath.Glob("*.spv")
+	if err != nil || len(compiled) < len(files) {
+		t.Fatal(compiled, err)
+	}
+	for _, f := range compiled {
+		p, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}

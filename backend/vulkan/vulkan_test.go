@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -101,4 +102,26 @@ func TestWindows(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "more than a shader on this device reaches") {
 		t.Errorf("a tensor that does not fit: %v", err)
 	}
+}
+
+// TestPortability has what MoltenVK needs enabled where it is listed, and only there.
+func TestPortability(t *testing.T) {
+	for _, listed := range []bool{false, true} {
+		var c chain
+		b := &Backend{physical: &physical{extensions: map[string]bool{extSubset: listed}}}
+		if got := slices.Contains(b.wishes(&c), extSubset); got != listed {
+			t.Errorf("the subset is listed: %v; enabled: %v", listed, got)
+		}
+		c.free()
+	}
+	l, err := theLoader()
+	if err != nil {
+		t.Skip(err)
+	}
+	listed := l.names(nil, 0)[extPortability]
+	flags, _, extensions := l.wishes()
+	if flags&portabilityFlag != 0 != listed || slices.Contains(extensions, extPortability) != listed {
+		t.Errorf("enumeration is listed: %v; flags %d, extensions %q", listed, flags, extensions)
+	}
+	t.Logf("the loader lists portability enumeration: %v", listed)
 }
