@@ -18,6 +18,7 @@ on="--backend vulkan${DEVICE:+ --device $DEVICE}"
 device=${PEER_DEVICE:-cuda}
 iters=${ITERS:-20}
 nets="R32 R64 CIFAR"
+variant=
 batch=64
 limit=${LIMIT:-600}
 tmp=$(mktemp -d)
@@ -35,7 +36,7 @@ fi
 
 # limited COMMAND runs it for LIMIT seconds at most, where there is a timeout.
 limited() {
-	if command -v timeout >/dev/null; then timeout "$limit" "$@"; else "$@"; fi
+	if command -v timeout >/dev/null; then timeout -k 10 "$limit" "$@"; else "$@"; fi
 }
 # config NET is its file.
 config() {
@@ -72,12 +73,12 @@ one() {
 	limited "$@" >"$tmp/line" 2>"$tmp/err" || rc=$?
 	case $rc in
 	0) cat "$tmp/line" >>"$out" ;;
-	124) echo "skipped: it takes more than $limit s (LIMIT)" >&2 ;;
+	124 | 137) echo "skipped: it takes more than $limit s (LIMIT)" >&2 ;;
 	*) echo "skipped: it fails: $(tail -n 1 "$tmp/err")" >&2 ;;
 	esac
 }
 ours() {
-	echo "ddpm-tui bench $*" >&2
+	echo "ddpm-tui bench $*${variant:+ ($variant)}" >&2
 	one "$bin" bench $on --iters "$iters" --json "$@"
 }
 theirs() {
