@@ -176,9 +176,9 @@ func (r *winoRun) keepTask(_, i int) {
 	r.turn(r.turned(panel, from), panel, from)
 }
 
-// blockTask computes a block of tiles for a group of panels.
+// blockTask computes a block of tiles for a group of panels. A group's tasks follow each other, so that a worker reads few panels.
 func (r *winoRun) blockTask(worker, i int) {
-	block, group := i/r.groups(), i%r.groups()
+	group, block := i/r.blocks(), i%r.blocks()
 	from, to := block*r.block, min((block+1)*r.block, r.tiles.count())
 	r.transformInputs(worker, from, to, 0)
 	for panel := group * r.group; panel < min((group+1)*r.group, r.panels()); panel++ {
