@@ -24,7 +24,8 @@ type gallery struct {
 	colors int
 	tmux   bool // kitty's pictures pass through it
 	art    map[string]*artwork
-	waits  bool // for a moment that is known
+	waits  time.Time     // the moment it waits for, if there is one
+	calm   time.Duration // how long a picture stays before it is made better; 0 is the usual
 
 	changed int // how often loaded has changed what is to be drawn
 }
@@ -41,9 +42,18 @@ type artwork struct {
 	next    *picture.Encoded // kitty's: shown when the terminal has it
 	busy    bool
 	begun   time.Time // the encoding of the last image
-	quality int
-	turn    int // of kitty's two numbers for the picture
+	quality int       // that the line has room for once a pace
+	shown   int       // of have
+	better  int       // how often have was made better, or tried to be
+	turn    int       // of kitty's two numbers for the picture
 }
+
+// A picture that stays has more time than one of many: where the line made it smaller or took colours from it, it is made again with the
+// bytes of the time since, each time after twice as long. A new one does not wait for the rest of such a picture.
+const (
+	usualCalm  = 2 * time.Second
+	mostBetter = 3
+)
 
 // firstImage is the first of the numbers of our pictures in kitty: two for each slot, one that is shown and one that is loaded.
 const firstImage = 161
@@ -57,9 +67,10 @@ type recipe struct {
 
 // encodedMsg brings a picture back from its command.
 type encodedMsg struct {
-	name string
-	from recipe
-	pic  picture.Encoded
+	name   string
+	from   recipe
+	pic    picture.Encoded
+	better bool // of a picture that is there
 }
 
 // lineMsg says that the line can take more, or a picture is loaded.
@@ -157,18 +168,25 @@ func (g *gallery) work() tea.Cmd {
 	var cmds []tea.Cmd
 	soonest := time.Duration(0)
 	for name, a := range g.art {
-		if !a.wanted || a.busy || a.next != nil || a.want == a.made {
+		if !a.wanted || a.busy || a.next != nil {
 			continue
 		}
-		switch wait := g.wait(a); {
+		wait := time.Duration(-1)
+		better := a.want == a.made
+		if !better {
+			wait = g.wait(a)
+		} else if a.shown > 0 && a.better < mostBetter {
+			wait = g.waitBetter(a)
+		}
+		switch {
 		case wait == 0:
-			cmds = append(cmds, g.encode(name, a, wanted))
+			cmds = append(cmds, g.encode(name, a, wanted, better))
 		case wait > 0 && (soonest == 0 || wait < soonest):
 			soonest = wait
 		}
 	}
-	if soonest > 0 && !g.waits {
-		g.waits = true
+	if at := time.Now().Add(soonest); soonest > 0 && (g.waits.IsZero() || at.Before(g.waits)) {
+		g.waits = at
 		cmds = append(cmds, tea.Tick(soonest, func(time.Time) tea.Msg { return paceMsg{} }))
 	}
 	return tea.Batch(cmds...)
@@ -184,25 +202,53 @@ func (g *gallery) wait(a *artwork) time.Duration {
 	if wait := g.pace - time.Since(a.begun); wait > 0 {
 		return wait
 	}
+	if a.better > 0 {
+		return 0
+	}
+	return g.out.Wait()
+}
+
+// calmFor is how long a picture stays before it is made better.
+func (g *gallery) calmFor(a *artwork) time.Duration {
+	calm := g.calm
+	if calm == 0 {
+		calm = usualCalm
+	}
+	return calm << a.better
+}
+
+// waitBetter is how long a picture that is there has to wait before it is made better; negative is until something happens.
+func (g *gallery) waitBetter(a *artwork) time.Duration {
+	if wait := g.calmFor(a) - time.Since(a.begun); wait > 0 {
+		return wait
+	}
 	return g.out.Wait()
 }
 
 // encode is the command that makes a picture, one of so many on the screen.
-func (g *gallery) encode(name string, a *artwork, of int) tea.Cmd {
+func (g *gallery) encode(name string, a *artwork, of int, better bool) tea.Cmd {
+	had := g.calmFor(a)
 	a.busy, a.begun = true, time.Now()
 	a.turn ^= 1
 	from, id := max(0, a.quality-1), firstImage+2*a.slot+a.turn
 	if a.made.mode != a.want.mode {
 		from = 0
 	}
-	bytes := g.out.Allowance(max(g.pace, time.Second/4)) / of
+	interval := max(g.pace, time.Second/4)
+	if better {
+		from, interval = 0, max(interval, had)
+		a.better++
+	} else {
+		a.better = 0
+	}
+	bytes := g.out.Allowance(interval) / of
 	r, sheet := a.want, a.sheet
 	return func() tea.Msg {
 		pic, err := picture.EncodeWithin(sheet, r.mode, r.opt, id, from, bytes)
 		if err != nil { // nothing that would be better the next time
 			pic = picture.Encoded{Mode: r.mode}
 		}
-		return encodedMsg{name, r, pic}
+		return encodedMsg{name, r, pic, better}
 	}
 }
 
@@ -212,7 +258,14 @@ func (g *gallery) encoded(m encodedMsg) {
 	if a == nil {
 		return
 	}
-	a.busy, a.made, a.quality = false, m.from, m.pic.Quality
+	a.busy = false
+	if m.better && (m.from != a.made || m.pic.Quality >= a.shown) {
+		return // it would be no better
+	}
+	a.made, a.shown = m.from, m.pic.Quality
+	if !m.better {
+		a.quality = m.pic.Quality
+	}
 	if m.pic.Mode == picture.Kitty && m.pic.Cols > 0 {
 		a.next = &m.pic
 		return

@@ -302,7 +302,7 @@ func encode(s *shell) {
 				if err != nil {
 					panic(err)
 				}
-				s.Update(encodedMsg{name, a.want, pic})
+				s.Update(encodedMsg{name, a.want, pic, false})
 			}
 		}
 	}

@@ -249,7 +249,7 @@ func (s *shell) handle(msg tea.Msg) tea.Cmd {
 	case lineMsg:
 		s.gallery.loaded()
 	case paceMsg:
-		s.gallery.waits = false
+		s.gallery.waits = time.Time{}
 	case encodedMsg:
 		s.gallery.encoded(msg)
 	case leaveMsg:

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -112,52 +113,54 @@ func TestFigureKeys(t *testing.T) {
 		delay time.Duration // each way
 		mode  string
 	}{{50 << 10, 100 * time.Millisecond, "auto"}, {50 << 10, 200 * time.Millisecond, "auto"}, {50 << 10, 100 * time.Millisecond, "blocks"}} {
-		s := &screenful{rate: line.rate, delay: line.delay}
-		var behind, pictures, parts, last int64
-		var oldest time.Duration // of what was sent, when it was
-		s.onSixel = func(seq []byte) {
-			k := numberOf(seq)
-			if k <= 0 {
-				return
-			}
-			parts++
-			now := time.Now().Add(-line.delay) // when it left, at the latest
-			newest := int64(0)
-			for n := p.number.Load(); n > 0; n-- {
-				if at, ok := p.times.Load(n); ok && at.(time.Time).Before(now) {
-					newest = n
-					break
+		t.Run(fmt.Sprint(line.mode, line.delay), func(t *testing.T) {
+			s := &screenful{rate: line.rate, delay: line.delay}
+			var behind, pictures, parts, last int64
+			var oldest time.Duration // of what was sent, when it was
+			s.onSixel = func(seq []byte) {
+				k := numberOf(seq)
+				if k <= 0 {
+					return
+				}
+				parts++
+				now := time.Now().Add(-line.delay) // when it left, at the latest
+				newest := int64(0)
+				for n := p.number.Load(); n > 0; n-- {
+					if at, ok := p.times.Load(n); ok && at.(time.Time).Before(now) {
+						newest = n
+						break
+					}
+				}
+				behind = max(behind, newest&255-k)
+				if at, ok := p.times.Load(k); ok {
+					oldest = max(oldest, now.Sub(at.(time.Time)))
+				}
+				if k != last {
+					pictures, last = pictures+1, k
 				}
 			}
-			behind = max(behind, newest&255-k)
-			if at, ok := p.times.Load(k); ok {
-				oldest = max(oldest, now.Sub(at.(time.Time)))
+			view(t, s, 120, 40, []string{"SSH_CONNECTION=1 2 3 4"}, bin, "attach", p.folder.Dir(), "--watch", "--images", line.mode)
+			s.until(t, "samples", func() bool { return s.has("picture") })
+			time.Sleep(8 * time.Second) // the line is known
+			s.mu.Lock()
+			before, then := s.bytes, time.Now()
+			pictures, parts, behind, oldest = 0, 0, 0, 0
+			s.mu.Unlock()
+			var all []time.Duration
+			open := false
+			const mark = "ctrl+c leaves from anywhere"
+			for range 40 {
+				time.Sleep(time.Duration(700+rand.IntN(500)) * time.Millisecond)
+				open = !open
+				s.send("?")
+				all = append(all, s.until(t, "change", func() bool { return s.has(mark) == open }))
 			}
-			if k != last {
-				pictures, last = pictures+1, k
-			}
-		}
-		view(t, s, 120, 40, []string{"SSH_CONNECTION=1 2 3 4"}, bin, "attach", p.folder.Dir(), "--watch", "--images", line.mode)
-		s.until(t, "samples", func() bool { return s.has("picture") })
-		time.Sleep(8 * time.Second) // the line is known
-		s.mu.Lock()
-		before, then := s.bytes, time.Now()
-		pictures, parts, behind, oldest = 0, 0, 0, 0
-		s.mu.Unlock()
-		var all []time.Duration
-		open := false
-		const mark = "ctrl+c leaves from anywhere"
-		for range 40 {
-			time.Sleep(time.Duration(700+rand.IntN(500)) * time.Millisecond)
-			open = !open
-			s.send("?")
-			all = append(all, s.until(t, "change", func() bool { return s.has(mark) == open }))
-		}
-		median, worst := middle(all)
-		s.mu.Lock()
-		t.Logf("FIGURE keys on %.0f KiB/s and %v each way, %s: median %v, worst %v of %d; %d pictures in %d parts, sent at most %v after they were made, at most %d behind; %.1f KiB/s",
-			line.rate/1024, line.delay, line.mode, median, worst, len(all), pictures, parts, oldest.Round(10*time.Millisecond), behind, float64(s.bytes-before)/1024/time.Since(then).Seconds())
-		s.mu.Unlock()
-		s.end()
+			median, worst := middle(all)
+			s.mu.Lock()
+			t.Logf("FIGURE keys on %.0f KiB/s and %v each way, %s: median %v, worst %v of %d; %d pictures in %d parts, sent at most %v after they were made, at most %d behind; %.1f KiB/s",
+				line.rate/1024, line.delay, line.mode, median, worst, len(all), pictures, parts, oldest.Round(10*time.Millisecond), behind, float64(s.bytes-before)/1024/time.Since(then).Seconds())
+			s.mu.Unlock()
+			s.end()
+		})
 	}
 }
