@@ -12,6 +12,7 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/backend/cpu"
 	"github.com/ddpm-tui/ddpm-tui/backend/vulkan"
+	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/train"
 )
 
@@ -101,15 +102,24 @@ func TestObeysMatrices(t *testing.T) {
 	}
 	d := all[slices.IndexFunc(all, vulkan.DeviceInfo.UsesMatrices)]
 	for _, without := range []bool{false, true} {
-		b, note, err := compute{backend: "auto"}.obey(&train.Config{Compute: &train.Choice{Backend: "vulkan", Device: d.Name, NoMatrices: without}})
-		if err != nil || note != nil {
-			t.Fatal(err, note)
-		}
-		if uses := b.(backend.Rounder).Rounding("conv2d", backend.FP16) > 0; uses == without {
-			t.Errorf("chosen without them: %v; uses them: %v", without, uses)
-		}
-		if err := b.Close(); err != nil {
-			t.Error(err)
+		for name, open := range map[string]func() (backend.Backend, *run.Log, error){
+			"auto": func() (backend.Backend, *run.Log, error) {
+				return compute{backend: "auto"}.obey(&train.Config{Compute: &train.Choice{Backend: "vulkan", Device: d.Name, NoMatrices: without}})
+			},
+			"vulkan": func() (backend.Backend, *run.Log, error) {
+				return (&compute{device: d.Name, noMatrices: without}).open(false)
+			},
+		} {
+			b, note, err := open()
+			if err != nil || note != nil {
+				t.Fatal(name, err, note)
+			}
+			if uses := b.(backend.Rounder).Rounding("conv2d", backend.FP16) > 0; uses == without {
+				t.Errorf("%s: chosen without them: %v; uses them: %v", name, without, uses)
+			}
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 type compute struct {
 	backend, device string
 	threads         int
+	noMatrices      bool // as a run was begun, see choose
 }
 
 func (o *compute) flags(fl *pflag.FlagSet) {
@@ -45,7 +46,7 @@ func (o *compute) open(exact bool) (b backend.Backend, note *run.Log, err error)
 		return nil, nil, usageError{err}
 	}
 	if o.vulkan() {
-		b, err := vulkan.Open(vulkan.Options{Device: o.device})
+		b, err := vulkan.Open(vulkan.Options{Device: o.device, NoMatrices: o.noMatrices})
 		if errors.Is(err, vulkan.ErrNoSuchDevice) {
 			err = usageError{err}
 		}

@@ -255,6 +255,7 @@ func (j *job) open(cfg *train.Config, folder *run.Folder) (b backend.Backend, no
 				return nil, nil, list, nil
 			}
 		}
+		on.noMatrices = cfg.Compute != nil && cfg.Compute.NoMatrices && on.device == ""
 		b, note, err = on.open(cfg.Exact)
 	}
 	if err == nil && begins {
