@@ -146,7 +146,9 @@ func unetModel() (*model, error) {
 
 		emb := g.SiLU(m.conv(g.Gather(table, t), 16, 1, 1))
 		top := m.residual(m.conv(xt, 8, 3, 1), emb, 8)
-		h := m.attention(m.residual(m.conv(top, 8, 3, 2), emb, 12))
+		low := m.conv(top, 8, 3, 2)
+		h := m.attention(m.residual(low, emb, 12))
+		h = m.residual(g.Concat(h, low), emb, 12)
 		h = m.conv(g.Upsample(h), 8, 3, 1)
 		h = m.residual(g.Concat(h, top), emb, 8)
 		loss, _ := g.MSE(m.conv(m.norm(h, true), 3, 3, 1), eps)

@@ -56,9 +56,9 @@ func resnet(t *testing.T, n, size, in, out, stride int) *graph.Graph {
 }
 
 // runResnet returns what a graph writes to "out", and its program.
-func runResnet(t *testing.T, b *cpu.Backend, g *graph.Graph, planner backend.Planner) ([]byte, *backend.Program) {
+func runResnet(t *testing.T, b *cpu.Backend, g *graph.Graph, planner backend.Planner, precision backend.Precision) ([]byte, *backend.Program) {
 	t.Helper()
-	p, _, err := plan.Compile(g, plan.Options{Name: "resnet", Planner: planner, Reuse: true})
+	p, _, err := plan.Compile(g, plan.Options{Name: "resnet", Planner: planner, Reuse: true, Precision: precision})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,8 +113,8 @@ func TestFused(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer b.Close()
-				got, p := runResnet(t, b, resnet(t, c.n, c.size, c.in, c.out, c.stride), b)
-				want, q := runResnet(t, b, resnet(t, c.n, c.size, c.in, c.out, c.stride), struct{ backend.Planner }{b})
+				got, p := runResnet(t, b, resnet(t, c.n, c.size, c.in, c.out, c.stride), b, backend.FP32)
+				want, q := runResnet(t, b, resnet(t, c.n, c.size, c.in, c.out, c.stride), struct{ backend.Planner }{b}, backend.FP32)
 				if !bytes.Equal(got, want) {
 					t.Error("the results differ from those of separate kernels")
 				}

@@ -50,6 +50,18 @@ func groupNormEach(s Shape, groups int, f func(n, g int, at []int)) {
 	}
 }
 
+// normalise computes the elements at of y from in: x, gamma, beta.
+func normalise(a backend.Norm, y *Tensor, in []*Tensor, at []int, mean, rstd float64) {
+	C := y.Shape[3]
+	for _, i := range at {
+		z := (in[0].Data[i]-mean)*rstd*in[1].Data[i%C] + in[2].Data[i%C]
+		if a.SiLU {
+			z *= sigmoid(z)
+		}
+		y.Data[i] = z
+	}
+}
+
 func init() {
 	groupNorm = register(&Op{
 		Name: "group_norm",
@@ -71,7 +83,7 @@ func init() {
 		},
 		Again: func(n *Node) (*Op, []*Value) { return groupNormAgain, []*Value{n.In[0], n.In[1], n.In[2], n.Out[1]} },
 		Ref: func(attrs any, in, out []*Tensor) {
-			a, x, C := attrs.(backend.Norm), in[0], in[0].Shape[3]
+			a, x := attrs.(backend.Norm), in[0]
 			groupNormEach(x.Shape, a.Groups, func(n, g int, at []int) {
 				mean, vari := 0.0, 0.0
 				for _, i := range at {
@@ -82,13 +94,7 @@ func init() {
 				}
 				rstd := 1 / math.Sqrt(vari+float64(a.Eps))
 				out[1].Data[(n*a.Groups+g)*2], out[1].Data[(n*a.Groups+g)*2+1] = mean, rstd
-				for _, i := range at {
-					z := (x.Data[i]-mean)*rstd*in[1].Data[i%C] + in[2].Data[i%C]
-					if a.SiLU {
-						z *= sigmoid(z)
-					}
-					out[0].Data[i] = z
-				}
+				normalise(a, out[0], in, at, mean, rstd)
 			})
 		},
 		FLOPs: elementwise(8),
@@ -114,16 +120,9 @@ func init() {
 			return in[:1], nil
 		},
 		Ref: func(attrs any, in, out []*Tensor) {
-			a, x, C := attrs.(backend.Norm), in[0], in[0].Shape[3]
-			groupNormEach(x.Shape, a.Groups, func(n, g int, at []int) {
-				mean, rstd := in[3].Data[(n*a.Groups+g)*2], in[3].Data[(n*a.Groups+g)*2+1]
-				for _, i := range at {
-					z := (x.Data[i]-mean)*rstd*in[1].Data[i%C] + in[2].Data[i%C]
-					if a.SiLU {
-						z *= sigmoid(z)
-					}
-					out[0].Data[i] = z
-				}
+			a := attrs.(backend.Norm)
+			groupNormEach(in[0].Shape, a.Groups, func(n, g int, at []int) {
+				normalise(a, out[0], in, at, in[3].Data[(n*a.Groups+g)*2], in[3].Data[(n*a.Groups+g)*2+1])
 			})
 		},
 		FLOPs: elementwise(6),
