@@ -14,7 +14,7 @@ for t in Xvfb xterm xdotool import; do
 done
 shown=" training-80x24 training-120x40 training-200x60 training-80x24-blocks training-120x40-blocks training-200x60-blocks
  training-80x24-no-color training-120x40-no-color training-200x60-no-color samples-120x40 samples-80x24-blocks samples-120x40-no-color
- sampler-120x40 sampler-80x24 sampler-200x60-blocks system-120x40 system-80x24-no-color runs-120x40 runs-80x24-blocks logs-120x40
+ sampler-120x40 sampler-80x24 system-120x40 system-80x24-no-color runs-120x40 runs-80x24-blocks logs-120x40
  config-120x40 config-80x24-no-color home-80x24 home-120x40 home-80x24-no-color new-run-120x40 new-run-80x24-blocks sampling-120x40
  sampling-80x24-no-color lab-120x40 lab-80x24-blocks lab-80x24-no-color "
 out=${OUT:-$images}
