@@ -107,7 +107,7 @@ func TestObeysMatrices(t *testing.T) {
 				return compute{backend: "auto"}.obey(&train.Config{Compute: &train.Choice{Backend: "vulkan", Device: d.Name, NoMatrices: without}})
 			},
 			"vulkan": func() (backend.Backend, *run.Log, error) {
-				return (&compute{device: d.Name, noMatrices: without}).open(false)
+				return (&compute{backend: "vulkan", device: d.Name, noMatrices: without}).open(false)
 			},
 		} {
 			b, note, err := open()
