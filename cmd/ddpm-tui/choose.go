@@ -192,10 +192,13 @@ func reasons(list []*candidate, but *candidate) string {
 	return strings.Join(parts, "; ")
 }
 
-// brief is a time of some milliseconds or seconds.
+// brief is a time of milliseconds or seconds.
 func brief(seconds float64) string {
-	if seconds < 1 {
+	switch {
+	case seconds < 1:
 		return fmt.Sprintf("%.3g ms", seconds*1e3)
+	case seconds >= 100:
+		return fmt.Sprintf("%.0f s", seconds)
 	}
 	return fmt.Sprintf("%.3g s", seconds)
 }
