@@ -46,7 +46,7 @@ nasty:                ## what the loader does with each of 80 hostile files, int
 cgocheck:             ## the Vulkan backend with every pointer that goes to C checked
 	GOEXPERIMENT=cgocheck2 $(GO) test ./backend/vulkan -run 'Sixty|Replay|Timings|SmallBlocks|PipelineCache|Lost' -count 1
 
-bench-gpu: build      ## the Vulkan device: conformance, then every operation, training steps and forward passes beside PyTorch on the same GPU
+bench-gpu: build      ## the Vulkan device: conformance, what a replay costs, every operation, training steps and forward passes, PyTorch on the same GPU beside them
 	sh docs/bench-gpu.sh ./$(BIN)
 
 lint:                 ## gofmt, vet, staticcheck
