@@ -14,11 +14,12 @@ import (
 // again itself, or be smaller than what it replaces; and state that it reads must not change in between. Each value is made anew once.
 func (c *compiler) recompute(r backend.Recomputer) {
 	done := map[*graph.Value]bool{}
-	for {
-		u := c.uses()
+	for u := c.uses(); ; u.count() {
 		best, saved := remade{}, 0
-		for v, l := range u.lives {
-			if done[v] || v.Bytes() < saved || l.first >= u.fullest || l.last <= u.fullest || slices.Contains(l.reads, u.fullest) {
+		for i := range u.lives {
+			l := &u.lives[i]
+			v := l.v
+			if v.Bytes() < saved || l.first >= u.fullest || l.last <= u.fullest || slices.Contains(l.reads, u.fullest) || done[v] {
 				continue
 			}
 			at := l.reads[slices.IndexFunc(l.reads, func(i int) bool { return i > u.fullest })]
@@ -27,7 +28,7 @@ func (c *compiler) recompute(r backend.Recomputer) {
 				continue
 			}
 			// The last made of those that save as much goes first: it may be made of the others.
-			if by := v.Bytes() - m.longer; by > saved || by > 0 && by == saved && l.first > u.lives[best.v].first {
+			if by := v.Bytes() - m.longer; by > saved || by > 0 && by == saved && l.first > u.life(best.v).first {
 				best, saved = m, by
 			}
 		}
@@ -35,11 +36,13 @@ func (c *compiler) recompute(r backend.Recomputer) {
 			return
 		}
 		done[best.v] = true
-		for _, n := range c.remake(best) {
+		again := c.remake(best)
+		for _, n := range again {
 			for _, v := range n.Out {
 				done[v] = true
 			}
 		}
+		u.steps = slices.Insert(u.steps, best.at, make([]step, len(again))...)
 	}
 }
 
@@ -48,40 +51,91 @@ const mostDeep = 3
 
 // life is when a value of the arena is made and read, as indices of nodes.
 type life struct {
+	v           *graph.Value
 	first, last int
 	reads       []int
 }
 
-// uses is what the nodes in their order say of values.
+// A step is a node with the numbers of the values of the arena that it reads and makes.
+type step struct {
+	n       *graph.Node
+	in, out []int
+}
+
+// uses is what the nodes in their order say of values. After each value that is made again all is counted anew, hundreds of times where
+// a step has many micro-batches: so values have numbers, and lives lie in a slice.
 type uses struct {
 	c       *compiler
-	lives   map[*graph.Value]*life
-	held    []int // bytes during each node, scratch memory aside
-	fullest int   // the node during which they are most
+	numbers map[*graph.Value]int
+	lives   []life // by number
+	steps   []step // of c.nodes; what is not of its node yet is numbered by count
+	held    []int  // bytes during each node, scratch memory aside
+	fullest int    // the node during which they are most
 }
 
 func (c *compiler) uses() *uses {
-	u := &uses{c: c, lives: map[*graph.Value]*life{}}
-	for i, n := range c.nodes {
-		for _, v := range n.In {
-			if l := u.lives[c.root(v)]; l != nil && l.last < i {
+	u := &uses{c: c, numbers: map[*graph.Value]int{}, steps: make([]step, len(c.nodes))}
+	u.count()
+	return u
+}
+
+// life is that of v, which lies in the arena.
+func (u *uses) life(v *graph.Value) *life { return &u.lives[u.numbers[u.c.root(v)]] }
+
+// number numbers the values of the arena that n reads and makes.
+func (u *uses) number(n *graph.Node) step {
+	list := func(vs []*graph.Value) (of []int) {
+		for _, v := range vs {
+			if v == nil || v.Store != nil {
+				continue
+			}
+			v = u.c.root(v)
+			i, ok := u.numbers[v]
+			if !ok {
+				i = len(u.lives)
+				u.numbers[v], u.lives = i, append(u.lives, life{v: v})
+			}
+			of = append(of, i)
+		}
+		return of
+	}
+	return step{n, list(n.In), list(n.Out)}
+}
+
+// count finds all lives, and what is held when.
+func (u *uses) count() {
+	for i, n := range u.c.nodes {
+		if u.steps[i].n != n {
+			u.steps[i] = u.number(n)
+		}
+	}
+	for i := range u.lives {
+		l := &u.lives[i]
+		l.first, l.last, l.reads = -1, -1, l.reads[:0]
+	}
+	for i, s := range u.steps {
+		for _, v := range s.in {
+			if l := &u.lives[v]; l.first >= 0 && l.last < i {
 				l.reads, l.last = append(l.reads, i), i
 			}
 		}
-		for _, v := range n.Out {
-			if l := u.lives[c.root(v)]; l != nil {
-				l.last = i
-			} else if v.Store == nil {
-				u.lives[c.root(v)] = &life{first: i, last: i}
+		for _, v := range s.out {
+			l := &u.lives[v]
+			if l.last = i; l.first < 0 {
+				l.first = i
 			}
 		}
 	}
-	u.held = make([]int, len(c.nodes)+1)
-	for v, l := range u.lives {
-		u.held[l.first] += v.Bytes()
-		u.held[l.last+1] -= v.Bytes()
+	u.held = slices.Grow(u.held[:0], len(u.steps)+1)[:len(u.steps)+1]
+	clear(u.held)
+	for _, l := range u.lives {
+		if l.first >= 0 {
+			u.held[l.first] += l.v.Bytes()
+			u.held[l.last+1] -= l.v.Bytes()
+		}
 	}
-	for i := range c.nodes {
+	u.fullest = 0
+	for i := range u.steps {
 		if i > 0 {
 			u.held[i] += u.held[i-1]
 		}
@@ -89,7 +143,6 @@ func (c *compiler) uses() *uses {
 			u.fullest = i
 		}
 	}
-	return u
 }
 
 // remade is a value that is to be made anew before the node at.
@@ -104,7 +157,7 @@ type remade struct {
 
 // remake adds to m the nodes that make v again, and reports whether that can be.
 func (u *uses) remake(r backend.Recomputer, v *graph.Value, m *remade) bool {
-	l := u.lives[v]
+	l := u.life(v)
 	n := u.c.nodes[l.first]
 	if n.Out[0] != v || len(u.c.fused[n].after) > 0 {
 		return false
@@ -121,14 +174,14 @@ func (u *uses) remake(r backend.Recomputer, v *graph.Value, m *remade) bool {
 		switch {
 		case in == nil:
 		case in.Store != nil:
-			if u.written(in, l.first, m.at) {
+			if u.c.written(in, l.first, m.at) {
 				return false
 			}
-		case u.lives[u.c.root(in)].last >= m.at: // held anyway
+		case u.life(in).last >= m.at: // held anyway
 		default:
 			keep := m.longer
 			in = u.c.root(in)
-			if u.lives[in].last < u.fullest {
+			if u.life(in).last < u.fullest {
 				keep += in.Bytes()
 			}
 			deeper := *m
@@ -147,8 +200,8 @@ func (u *uses) remake(r backend.Recomputer, v *graph.Value, m *remade) bool {
 }
 
 // written reports whether a node of [from, to) writes some of the state v.
-func (u *uses) written(v *graph.Value, from, to int) bool {
-	for _, n := range u.c.nodes[from:to] {
+func (c *compiler) written(v *graph.Value, from, to int) bool {
+	for _, n := range c.nodes[from:to] {
 		for _, o := range n.Out {
 			if s := o.Store; s != nil && s.Buffer == v.Store.Buffer && s.Offset < v.Store.Offset+v.Bytes() && v.Store.Offset < s.Offset+o.Bytes() {
 				return true
@@ -193,12 +246,17 @@ func (c *compiler) remake(m remade) []*graph.Node {
 			c.fused[x] = f
 			delete(c.fused, n)
 		}
-		if k := slices.Index(c.o.Cuts, n); k >= 0 {
-			c.o.Cuts = slices.Clone(c.o.Cuts)
-			c.o.Cuts[k] = x
-		}
+		c.recut(n, x)
 		c.nodes[m.at+i] = x
 	}
 	c.nodes = slices.Insert(c.nodes, m.at, again...)
 	return again
+}
+
+// recut lets a cut that is behind n be behind x, which stands for it.
+func (c *compiler) recut(n, x *graph.Node) {
+	if k := slices.Index(c.o.Cuts, n); k >= 0 {
+		c.o.Cuts = slices.Clone(c.o.Cuts)
+		c.o.Cuts[k] = x
+	}
 }

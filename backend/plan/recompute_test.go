@@ -23,11 +23,10 @@ func (a again) Recomputes(op string) bool { return slices.Contains(a.ops, op) }
 // Strided: every op but attention, which wants dense images, and the one that joins.
 func (a again) Strided(op string, _ any, _ int) bool { return op != "attention" && op != "concat" }
 
-// What is cheap is not kept for the backward pass: of the layer y = conv(silu(norm(x))) only x and the statistics are, and the norm's second
-// pass stands right before the weight's gradient.
-func TestCheapValuesAreMadeAgain(t *testing.T) {
-	const layers = 6
-	g := build(t, func(g *graph.Graph) {
+// normLayers is a network of so many layers y = conv(silu(norm(x))), and the gradients of its weights.
+func normLayers(t *testing.T, layers int) *graph.Graph {
+	t.Helper()
+	return build(t, func(g *graph.Graph) {
 		at := 0
 		param := func(shape ...int) *graph.Value {
 			v := graph.State("params", at, graph.F32(shape...), "p")
@@ -47,6 +46,13 @@ func TestCheapValuesAreMadeAgain(t *testing.T) {
 			graph.Keep(d, "grads", params[i].Store.Offset)
 		}
 	})
+}
+
+// What is cheap is not kept for the backward pass: of the layer y = conv(silu(norm(x))) only x and the statistics are, and the norm's second
+// pass stands right before the weight's gradient.
+func TestCheapValuesAreMadeAgain(t *testing.T) {
+	const layers = 6
+	g := normLayers(t, layers)
 	_, kept := compile(t, g, plan.Options{Planner: planner(), Reuse: true})
 	p, stats := compile(t, g, plan.Options{Planner: again{planner(), []string{"group_norm_again"}}, Reuse: true})
 	image := 4 * 8 * 8 * 16
@@ -65,6 +71,22 @@ func TestCheapValuesAreMadeAgain(t *testing.T) {
 	if found < layers-2 {
 		t.Errorf("%d norms of %d are made again: %v", found, layers, list)
 	}
+}
+
+// The plan of four times as many layers, of which four times as many values are made again, allocates little more than four times as
+// often: what is known of all values is not gathered anew for each.
+func TestMakingAgainIsPlannedOnce(t *testing.T) {
+	allocations := func(layers int) float64 {
+		g := normLayers(t, layers)
+		return testing.AllocsPerRun(1, func() {
+			compile(t, g, plan.Options{Planner: again{planner(), []string{"group_norm_again"}}, Reuse: true})
+		})
+	}
+	few, many := allocations(16), allocations(64)
+	if many > 7*few {
+		t.Errorf("%.0f allocations for 16 layers, %.0f for 64", few, many)
+	}
+	t.Logf("%.0f allocations for 16 layers, %.0f for 64: %.1f times", few, many, many/few)
 }
 
 // Random graphs, in which state changes between a value's making and its readers, leave the same bytes whether or not values are made

@@ -37,14 +37,13 @@ func (c *compiler) sink() {
 		for to < len(c.nodes) && !reader[c.nodes[to]] {
 			to++
 		}
-		u := &uses{c: c}
 		between := slices.Clone(c.nodes[i+1 : to])
 		moves := len(between) > 0
 		for k, v := range n.In {
 			switch {
 			case v == nil || slices.Contains(n.In[:k], v):
 			case v.Store != nil:
-				moves = moves && !u.written(v, i+1, to)
+				moves = moves && !c.written(v, i+1, to)
 			case last[v] == n:
 				gain -= v.Bytes()
 			case slices.Contains(between, last[v]): // it may still be read until then
