@@ -44,6 +44,7 @@ const (
 	dotTasks    = 16                // wanted
 	dotChannels = 16                // least channels to read: fewer would be mostly zeros
 	dotLeast    = 32                // rows
+	dotImages   = 2                 // images that a forward pass is taken to have: maps from 4x4 on have enough rows
 	dotPart     = 512               // channels that are packed at a time
 )
 
@@ -55,10 +56,11 @@ func (b *Backend) dots(s *backend.Step) bool {
 	}
 	a, n := s.Attrs.(backend.Conv), s.In[0].Shape[0]
 	var in, out int // channels that a product adds up and those that it makes
-	form := b.winograd
+	form := b.winogradData
 	switch w := s.In[1].Shape; s.Op {
-	case "conv2d":
-		in, out = w[3], w[0]
+	case "conv2d": // whatever the number of images, so that an image is the same alone as among others
+		in, out, n = w[3], w[0], dotImages
+		form = func(a backend.Conv, _, in, out int) *simd.Wino { return b.winograd(a, in, out) }
 	case "conv2d_data":
 		if in, out = w[0], w[3]; min(a.KH, a.KW) < a.Stride { // some pixels were read by no tap
 			return false
@@ -70,7 +72,9 @@ func (b *Backend) dots(s *backend.Step) bool {
 			return false
 		}
 	}
-	if h, w := convOut(a); in < dotChannels || n*h*w < dotLeast {
+	h, w := convOut(a)
+	linear := s.Op == "conv2d" && h*w == 1
+	if in < dotChannels || n*h*w < dotLeast && !linear {
 		return false
 	}
 	return b.dot.Tiles || form(a, n, in, out) == nil

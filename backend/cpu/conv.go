@@ -19,7 +19,7 @@ func init() {
 			if b.dots(s) {
 				return dotConvScratch(s)
 			}
-			if b.winograd(a, x.Shape[0], w[3], w[0]) != nil {
+			if b.winograd(a, w[3], w[0]) != nil {
 				p := b.winoStep(s, false)
 				return p.floats() + paddedCopy(x, 1)
 			}
@@ -43,7 +43,7 @@ func init() {
 			if b.dots(s) {
 				return dotConvDataScratch(s)
 			}
-			if b.winograd(a, s.In[0].Shape[0], w[0], w[3]) != nil {
+			if b.winogradData(a, s.In[0].Shape[0], w[0], w[3]) != nil {
 				p := b.winoStep(s, true)
 				return p.floats() + paddedCopy(s.In[0], 1)
 			}
@@ -59,7 +59,7 @@ func convPacked(b *Backend, s *backend.Step) int {
 	if b.dots(s) {
 		return dotConvPacked(s)
 	}
-	if b.winograd(a, s.In[0].Shape[0], w[3], w[0]) != nil {
+	if b.winograd(a, w[3], w[0]) != nil {
 		p := b.winoStep(s, false)
 		return p.keeps()
 	}
@@ -116,7 +116,7 @@ func prepareConv(c *call) func() {
 	if c.dots(c.step) {
 		return prepareDotConv(c)
 	}
-	if c.winograd(a, c.in[0].v.Shape[0], I, O) != nil {
+	if c.winograd(a, I, O) != nil {
 		return prepareWinoConv(c, false)
 	}
 	taps := a.KH * a.KW
@@ -177,7 +177,7 @@ func prepareConvData(c *call) func() {
 	if c.dots(c.step) {
 		return prepareDotConvData(c)
 	}
-	if c.winograd(a, c.in[0].v.Shape[0], O, I) != nil {
+	if c.winogradData(a, c.in[0].v.Shape[0], O, I) != nil {
 		return prepareWinoConv(c, true)
 	}
 	packed, rest := cut(c.scratch, c.packed(I, a.KH*a.KW, O))

@@ -9,15 +9,14 @@ import (
 // A task of a group norm is one image: the pixels are read twice, the second time from the cache. With few images, a task of the
 // forward pass is some rows of one, in two passes, and of the gradient a share of the channels, of whole groups.
 
-// normParts is how many parts of rows an image is cut into: a number that depends on the shape alone.
-func normParts(s backend.Shape) int {
-	if s[0] >= 4 {
-		return 1
-	}
-	return max(1, min(8, s[1], s[1]*s[2]*s[3]/normPart))
-}
+// normParts is how many parts of rows an image is cut into, whose sums are added up: a number that depends on the shape of one image
+// alone, so that its statistics do not depend on how many there are.
+func normParts(s backend.Shape) int { return max(1, min(8, s[1], s[1]*s[2]*s[3]/normPart)) }
 
-const normPart = 8 << 10 // elements of a part, at least
+const (
+	normPart = 8 << 10 // elements of a part, at least
+	normFew  = 4       // images from which each is a task
+)
 
 // normBlocks is how many shares an image's channels are cut into.
 func normBlocks(s backend.Shape, groups int) int {
@@ -98,11 +97,15 @@ func prepareGroupNorm(c *call) func() {
 			c.vec.AffineSiLU(y.row(n, h), y.c, x.row(n, h), x.pixs, all[n][0], all[n][1], x.w, a.SiLU)
 		}
 	}
-	if parts == 1 {
+	if parts == 1 || x.n >= normFew {
 		task := func(_, n int) {
-			sums(n, 0)
+			for part := range parts {
+				sums(n, part)
+			}
 			affine(n)
-			apply(n, 0)
+			for part := range parts {
+				apply(n, part)
+			}
 		}
 		return func() { c.pool.run(x.n, task) }
 	}

@@ -6,10 +6,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/backend/cpu"
+	"github.com/ddpm-tui/ddpm-tui/backend/cpu/simd"
 	"github.com/ddpm-tui/ddpm-tui/backend/graph"
 	"github.com/ddpm-tui/ddpm-tui/backend/plan"
 	"github.com/ddpm-tui/ddpm-tui/backend/rng"
@@ -17,7 +19,7 @@ import (
 
 // runConv runs a convolution, twice with what its kernel keeps of the weights, which are NaN by then, if packed. It returns the
 // output and how many steps packed.
-func runConv(t *testing.T, b *cpu.Backend, n, size, in, out, k, stride int, packed bool) (y []float32, packs int) {
+func runConv(t *testing.T, b *cpu.Backend, n, size, in, out, k, stride int, packed bool, precision backend.Precision) (y []float32, packs int) {
 	t.Helper()
 	weights := 4 * out * k * k * in
 	g, err := graph.Build(func(g *graph.Graph) {
@@ -29,7 +31,7 @@ func runConv(t *testing.T, b *cpu.Backend, n, size, in, out, k, stride int, pack
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := plan.Options{Name: "conv", Planner: b, Reuse: true}
+	o := plan.Options{Name: "conv", Planner: b, Reuse: true, Precision: precision}
 	if packed {
 		o.Packed = "packed"
 	}
@@ -89,6 +91,47 @@ func runConv(t *testing.T, b *cpu.Backend, n, size, in, out, k, stride int, pack
 	return y, packs
 }
 
+// TestAlone: an image is to the last bit the same alone as among others, in every form of a convolution, so that a sample does not
+// depend on the batch it is made in.
+func TestAlone(t *testing.T) {
+	for _, c := range []struct{ size, in, out, k, stride int }{
+		{16, 32, 64, 3, 1}, {8, 64, 32, 3, 1}, {8, 512, 512, 3, 1}, {8, 256, 128, 3, 1}, {4, 256, 128, 3, 1}, {4, 64, 64, 3, 1}, {14, 192, 192, 3, 1},
+		{2, 256, 256, 3, 1}, {8, 96, 96, 3, 2}, {8, 130, 33, 1, 1}, {1, 512, 128, 1, 1}, {16, 64, 3, 3, 1},
+	} {
+		for _, o := range forms() {
+			o.Threads = 2
+			precision := backend.FP32
+			if o.Dot != "" {
+				precision = backend.BF16
+			}
+			b, err := cpu.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, packed := range []bool{false, true} {
+				want, _ := runConv(t, b, 1, c.size, c.in, c.out, c.k, c.stride, packed, precision)
+				got, _ := runConv(t, b, 8, c.size, c.in, c.out, c.k, c.stride, packed, precision)
+				if !slices.Equal(got[:len(want)], want) {
+					t.Errorf("%+v, %+v, packed %v: an image is another one among 8", c, o, packed)
+				}
+			}
+			b.Close()
+		}
+	}
+}
+
+// forms are what a convolution may be computed with here.
+func forms() []cpu.Options {
+	list := []cpu.Options{{Exact: true}}
+	for _, l := range simd.Supported() {
+		list = append(list, cpu.Options{Level: l.String()})
+	}
+	for _, d := range simd.Dots() {
+		list = append(list, cpu.Options{Dot: d.Name})
+	}
+	return list
+}
+
 // TestPacked: a kernel that keeps its packed or transformed weights computes what it does without, and no longer reads them.
 func TestPacked(t *testing.T) {
 	for _, c := range []struct{ n, size, in, out, k, stride int }{
@@ -96,7 +139,8 @@ func TestPacked(t *testing.T) {
 		{1, 8, 256, 256, 3, 1},  // Winograd of 2x2 with few tiles and many channels
 		{1, 16, 136, 248, 3, 1}, // of 4x4, with parts and panels that are not whole
 		{5, 16, 128, 256, 3, 1}, // with many tiles and channels
-		{1, 4, 512, 512, 3, 1},  // direct: too few tiles
+		{1, 4, 512, 512, 3, 1},  // Winograd of 2x2 with the least tiles
+		{1, 4, 64, 64, 3, 1},    // direct: too few tiles
 		{2, 9, 24, 40, 3, 2},    // direct, partial panels
 		{3, 5, 130, 33, 1, 1},   // a product of matrices
 		{4, 1, 128, 96, 1, 1},   // linear
@@ -109,8 +153,8 @@ func TestPacked(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer b.Close()
-				want, none := runConv(t, b, c.n, c.size, c.in, c.out, c.k, c.stride, false)
-				got, packs := runConv(t, b, c.n, c.size, c.in, c.out, c.k, c.stride, true)
+				want, none := runConv(t, b, c.n, c.size, c.in, c.out, c.k, c.stride, false, backend.FP32)
+				got, packs := runConv(t, b, c.n, c.size, c.in, c.out, c.k, c.stride, true, backend.FP32)
 				// Large transformed kernels are made where they are used, with weights that the test has spoilt by then.
 				if !exact && c.n == 5 {
 					if packs != 0 {

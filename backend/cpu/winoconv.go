@@ -61,10 +61,11 @@ func (b *Backend) newWinoConv(form *simd.Wino, tiles winoTiles, in, out int) win
 func (b *Backend) winoStep(s *backend.Step, data bool) winoConv {
 	x, w := s.In[0].Shape, s.In[1].Shape
 	in, out := w[3], w[0]
+	form := b.winograd(s.Attrs.(backend.Conv), in, out)
 	if data {
 		in, out = out, in
+		form = b.winogradData(s.Attrs.(backend.Conv), x[0], in, out)
 	}
-	form := b.winograd(s.Attrs.(backend.Conv), x[0], in, out)
 	c := b.newWinoConv(form, tilesOf(form, x[0], x[1], x[2]), in, out)
 	c.kept = !s.Packed.Absent()
 	return c

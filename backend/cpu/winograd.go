@@ -15,16 +15,34 @@ import (
 const planeGap = 16
 
 // What the forms cost was measured: see docs/benchmarks.md. Each is a rule on shape and instruction set alone, so that a run goes
-// on with the same numbers.
+// on with the same numbers. That of a forward pass does not look at the number of images either: an image that is sampled is the same
+// alone as among others.
 const (
-	winoTiles4 = 16      // tiles of 4x4 there must be, so that transforming the kernel, to planes four times its size, is made up for
-	winoTiles2 = 8       // and of 2x2, where planes are not twice its size
-	winoWork2  = 1 << 18 // and how many products of tiles and channels there must be more than, with tiles of 2x2
-	winoShare4 = 4       // tiles of 4x4 for a weight gradient, which transforms no kernel
+	winoTiles4  = 16      // tiles of 4x4 from which they are best with any channels
+	winoFew4    = 4       // and with less than winoKernel channels of input times output
+	winoKernel  = 1 << 18 // from which to read the kernel and to transform it, to planes four times its size, is not made up for by few tiles
+	winoFew2    = 4       // tiles of 2x2, where planes are not twice its size
+	winoKernel2 = 1 << 15 // and channels of input times output; with less of either the direct form is best
+
+	winoTiles2  = 8       // tiles of 2x2 of all images for a gradient,
+	winoWork2   = 1 << 18 // and how many products of tiles and channels there must be more than
+	winoWeight4 = 4       // tiles of 4x4 for a weight gradient, which transforms no kernel
 )
 
-// winograd is the form that a convolution of n images between in and out channels takes, or its data gradient; nil is the direct one.
-func (b *Backend) winograd(a backend.Conv, n, in, out int) *simd.Wino {
+// winograd is the form that a convolution between in and out channels takes, nil the direct one.
+func (b *Backend) winograd(a backend.Conv, in, out int) *simd.Wino {
+	tiles4, tiles2 := b.tiles(a, 1, in, out)
+	switch {
+	case tiles4 >= winoTiles4, tiles4 >= winoFew4 && in*out < winoKernel:
+		return &b.wino4
+	case tiles2 >= winoFew2 && in*out >= winoKernel2:
+		return &b.wino2
+	}
+	return nil
+}
+
+// winogradData is the form of a data gradient of n images, a convolution from in to out channels.
+func (b *Backend) winogradData(a backend.Conv, n, in, out int) *simd.Wino {
 	tiles4, tiles2 := b.tiles(a, n, in, out)
 	switch {
 	case tiles4 >= winoTiles4:
@@ -39,7 +57,7 @@ func (b *Backend) winograd(a backend.Conv, n, in, out int) *simd.Wino {
 func (b *Backend) winogradWeight(a backend.Conv, n, in, out int) *simd.Wino {
 	tiles4, tiles2 := b.tiles(a, n, in, out)
 	switch {
-	case tiles4 >= winoShare4:
+	case tiles4 >= winoWeight4:
 		return &b.wino4
 	case tiles2 >= winoTiles2:
 		return &b.wino2

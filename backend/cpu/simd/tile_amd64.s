@@ -8,6 +8,36 @@
 // Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·gemmAVX2(SB), NOSPLIT, $0-8
 	MOVQ    args+0(FP), AX
+	CMPB    256(AX), $0x00
+	JE      new
+	MOVQ    104(AX), CX
+	MOVQ    112(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	MOVQ    120(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Y2
+	VMOVUPS 32(DX), Y3
+	MOVQ    128(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(DX), Y5
+	MOVQ    136(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Y6
+	VMOVUPS 32(DX), Y7
+	MOVQ    144(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Y8
+	VMOVUPS 32(DX), Y9
+	MOVQ    152(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Y10
+	VMOVUPS 32(DX), Y11
+	JMP     start
+
+new:
 	MOVQ    176(AX), CX
 	TESTQ   CX, CX
 	JZ      nobias
@@ -226,35 +256,7 @@ finish:
 	VADDPS 32(DX), Y11, Y11
 
 noadd:
-	MOVQ   104(AX), CX
-	CMPB   256(AX), $0x00
-	JE     store
-	MOVQ   112(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Y0, Y0
-	VADDPS 32(DX), Y1, Y1
-	MOVQ   120(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Y2, Y2
-	VADDPS 32(DX), Y3, Y3
-	MOVQ   128(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Y4, Y4
-	VADDPS 32(DX), Y5, Y5
-	MOVQ   136(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Y6, Y6
-	VADDPS 32(DX), Y7, Y7
-	MOVQ   144(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Y8, Y8
-	VADDPS 32(DX), Y9, Y9
-	MOVQ   152(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Y10, Y10
-	VADDPS 32(DX), Y11, Y11
-
-store:
+	MOVQ    104(AX), CX
 	MOVQ    112(AX), DX
 	LEAQ    (CX)(DX*4), DX
 	VMOVUPS Y0, (DX)
@@ -286,6 +288,30 @@ store:
 // Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·gemmNarrowAVX2(SB), NOSPLIT, $0-8
 	MOVQ    args+0(FP), AX
+	CMPB    256(AX), $0x00
+	JE      new
+	MOVQ    104(AX), CX
+	MOVQ    112(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Y0
+	MOVQ    120(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Y1
+	MOVQ    128(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Y2
+	MOVQ    136(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Y3
+	MOVQ    144(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Y4
+	MOVQ    152(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Y5
+	JMP     start
+
+new:
 	MOVQ    176(AX), CX
 	TESTQ   CX, CX
 	JZ      nobias
@@ -451,29 +477,7 @@ finish:
 	VADDPS (DX), Y5, Y5
 
 noadd:
-	MOVQ   104(AX), CX
-	CMPB   256(AX), $0x00
-	JE     store
-	MOVQ   112(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Y0, Y0
-	MOVQ   120(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Y1, Y1
-	MOVQ   128(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Y2, Y2
-	MOVQ   136(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Y3, Y3
-	MOVQ   144(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Y4, Y4
-	MOVQ   152(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Y5, Y5
-
-store:
+	MOVQ    104(AX), CX
 	MOVQ    112(AX), DX
 	LEAQ    (CX)(DX*4), DX
 	VMOVUPS Y0, (DX)
@@ -691,6 +695,44 @@ done:
 // Requires: AVX, AVX512DQ, AVX512F, CMOV, MMX+
 TEXT ·gemmAVX512(SB), NOSPLIT, $0-8
 	MOVQ    args+0(FP), AX
+	CMPB    256(AX), $0x00
+	JE      new
+	MOVQ    104(AX), CX
+	MOVQ    112(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	MOVQ    120(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z2
+	VMOVUPS 64(DX), Z3
+	MOVQ    128(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z4
+	VMOVUPS 64(DX), Z5
+	MOVQ    136(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z6
+	VMOVUPS 64(DX), Z7
+	MOVQ    144(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z8
+	VMOVUPS 64(DX), Z9
+	MOVQ    152(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z10
+	VMOVUPS 64(DX), Z11
+	MOVQ    160(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z12
+	VMOVUPS 64(DX), Z13
+	MOVQ    168(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z14
+	VMOVUPS 64(DX), Z15
+	JMP     start
+
+new:
 	MOVQ    176(AX), CX
 	TESTQ   CX, CX
 	JZ      nobias
@@ -959,43 +1001,7 @@ finish:
 	VADDPS 64(DX), Z15, Z15
 
 noadd:
-	MOVQ   104(AX), CX
-	CMPB   256(AX), $0x00
-	JE     store
-	MOVQ   112(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-	MOVQ   120(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	MOVQ   128(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	MOVQ   136(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	MOVQ   144(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	MOVQ   152(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	MOVQ   160(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	MOVQ   168(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-
-store:
+	MOVQ    104(AX), CX
 	MOVQ    112(AX), DX
 	LEAQ    (CX)(DX*4), DX
 	VMOVUPS Z0, (DX)
@@ -1035,6 +1041,36 @@ store:
 // Requires: AVX, AVX512DQ, AVX512F, CMOV, MMX+
 TEXT ·gemmNarrowAVX512(SB), NOSPLIT, $0-8
 	MOVQ    args+0(FP), AX
+	CMPB    256(AX), $0x00
+	JE      new
+	MOVQ    104(AX), CX
+	MOVQ    112(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z0
+	MOVQ    120(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z1
+	MOVQ    128(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z2
+	MOVQ    136(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z3
+	MOVQ    144(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z4
+	MOVQ    152(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z5
+	MOVQ    160(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z6
+	MOVQ    168(AX), DX
+	LEAQ    (CX)(DX*4), DX
+	VMOVUPS (DX), Z7
+	JMP     start
+
+new:
 	MOVQ    176(AX), CX
 	TESTQ   CX, CX
 	JZ      nobias
@@ -1234,35 +1270,7 @@ finish:
 	VADDPS (DX), Z7, Z7
 
 noadd:
-	MOVQ   104(AX), CX
-	CMPB   256(AX), $0x00
-	JE     store
-	MOVQ   112(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z0, Z0
-	MOVQ   120(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z1, Z1
-	MOVQ   128(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z2, Z2
-	MOVQ   136(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z3, Z3
-	MOVQ   144(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z4, Z4
-	MOVQ   152(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z5, Z5
-	MOVQ   160(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z6, Z6
-	MOVQ   168(AX), DX
-	LEAQ   (CX)(DX*4), DX
-	VADDPS (DX), Z7, Z7
-
-store:
+	MOVQ    104(AX), CX
 	MOVQ    112(AX), DX
 	LEAQ    (CX)(DX*4), DX
 	VMOVUPS Z0, (DX)

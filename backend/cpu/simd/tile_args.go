@@ -8,10 +8,11 @@ const MaxMR = 8
 
 // GEMMArgs are the arguments of Tile.GEMM, which computes an [MR, NR] tile
 //
-//	C[Out[i]+j] = Bias[j] + Add[AddOff[i]+j] + (C[Out[i]+j] if Acc) +
+//	C[Out[i]+j] = (C[Out[i]+j] if Acc, else Bias[j]) + Add[AddOff[i]+j] +
 //	    sum over t < NTaps, k < KC of A[Pix[i]+Taps[t]+k] * B[(t*KC+k)*NR+j]
 //
-// for i < MR and j < NR. All offsets count float32 elements and may be
+// for i < MR and j < NR. The sum begins with C or Bias, so that a sum in parts
+// is to the last bit that of the whole. All offsets count float32 elements and may be
 // negative. A tile is always computed and written whole: a caller with fewer
 // than MR rows repeats one or sends the rest to scratch, and pads the columns
 // of B. All reads of C and Add come before all writes of C, so a row repeated
@@ -28,7 +29,7 @@ type GEMMArgs struct {
 	Bias   *float32   // [NR], or nil for none
 	Add    *float32   // base of a residual, or nil for none; may be C
 	AddOff [MaxMR]int // offset of each residual row from Add
-	Acc    bool       // add to what C holds
+	Acc    bool       // go on from what C holds
 	Ahead  *float32   // from here on, Fetched(KC) floats for each tap are fetched into the second-level cache; nil for nothing
 }
 

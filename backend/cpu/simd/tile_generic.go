@@ -21,7 +21,11 @@ func vec(p *float32, i, n int) []float32 { return unsafe.Slice(at(p, i), n) }
 
 func gemmGeneric(args *GEMMArgs) {
 	var tile [genericMR][genericNR]float32
-	if args.Bias != nil {
+	if args.Acc {
+		for i := range tile {
+			copy(tile[i][:], vec(args.C, args.Out[i], genericNR))
+		}
+	} else if args.Bias != nil {
 		bias := [genericNR]float32(vec(args.Bias, 0, genericNR))
 		for i := range tile {
 			tile[i] = bias
@@ -42,12 +46,9 @@ func gemmGeneric(args *GEMMArgs) {
 		}
 	}
 	// All reads of C come before all writes, so that rows may repeat.
-	for i := range tile {
-		if args.Add != nil {
+	if args.Add != nil {
+		for i := range tile {
 			addTo(&tile[i], at(args.Add, args.AddOff[i]))
-		}
-		if args.Acc {
-			addTo(&tile[i], at(args.C, args.Out[i]))
 		}
 	}
 	for i := range tile {

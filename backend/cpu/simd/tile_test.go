@@ -112,7 +112,7 @@ func testGEMM(t *testing.T, tile Tile, gemm func(*GEMMArgs), cols int, seed uint
 					s.add(a[reach+args.Pix[i]+tap+k], b[(ti*kc+k)*nr+j])
 				}
 			}
-			if bias {
+			if bias && !acc {
 				s.add(bs[j], 1)
 			}
 			if add {

@@ -115,6 +115,13 @@ func (g generator) addRow(s shape, acc []reg.VecVirtual, i int, m op.Mem) {
 	}
 }
 
+// loadRow reads row i of acc from m.
+func (g generator) loadRow(s shape, acc []reg.VecVirtual, i int, m op.Mem) {
+	for j := range s.nv {
+		g.VMOVUPS(m.Offset(j*s.width), acc[i*s.nv+j])
+	}
+}
+
 // storeRow writes row i of acc to m.
 func (g generator) storeRow(s shape, acc []reg.VecVirtual, i int, m op.Mem) {
 	for j := range s.nv {
@@ -132,6 +139,14 @@ func (g generator) gemm(s shape, narrow bool) {
 	args := g.args(s, name, "GEMMArgs", "%s is Tile.GEMM for tiles of %dx%d.")
 	acc := s.vectors(s.mr * s.nv)
 
+	g.CMPB(addr(args.Field("Acc")), op.U8(0))
+	g.JE(op.LabelRef("new"))
+	sum := g.load(args.Field("C"))
+	for i := range s.mr {
+		g.loadRow(s, acc, i, op.Mem{Base: g.row(sum, args.Field("Out").Index(i))})
+	}
+	g.JMP(op.LabelRef("start"))
+	g.Label("new")
 	bias := g.skipNil(args.Field("Bias"), "nobias")
 	for j := range s.nv {
 		g.VMOVUPS(op.Mem{Base: bias, Disp: j * s.width}, acc[j])
@@ -203,12 +218,6 @@ func (g generator) gemm(s shape, narrow bool) {
 	}
 	g.Label("noadd")
 	c := g.load(args.Field("C"))
-	g.CMPB(addr(args.Field("Acc")), op.U8(0))
-	g.JE(op.LabelRef("store"))
-	for i := range s.mr {
-		g.addRow(s, acc, i, op.Mem{Base: g.row(c, args.Field("Out").Index(i))})
-	}
-	g.Label("store")
 	for i := range s.mr {
 		g.storeRow(s, acc, i, op.Mem{Base: g.row(c, args.Field("Out").Index(i))})
 	}
