@@ -99,10 +99,12 @@ type (
 	// A Recomputer is a Planner that says of which ops the kernels are quick enough to run once more in the backward pass, where that
 	// saves keeping their first output until then. They must give the same bytes again.
 	Recomputer interface{ Recomputes(op string) bool }
-	// A Strider is a Planner some of whose kernels take images whose pixels lie apart (View.Apart): as their in-th input, or, for -1,
-	// as their first output.
+	// A Strider is a Planner some of whose kernels take images whose pixels lie apart (View.Apart). Strided is asked of the kernel of
+	// op: does it as its in-th input, or, for -1, as its first output? StridedAfter is asked where that kernel also does the work of
+	// next (Fuser): does it as what next reads besides? What the kernel of next does by itself is another question, for Strided.
 	Strider interface {
 		Strided(op string, attrs any, in int) bool
+		StridedAfter(op, next string) bool
 	}
 	// Chunked is a planner whose buffers lie in chunks of memory: no value of the arena may cross a multiple of Chunk bytes.
 	Chunked interface{ Chunk() int }

@@ -134,11 +134,12 @@ func (b *Backend) Strided(op string, _ any, in int) bool {
 		return in <= 0
 	case "conv2d_weight", "group_norm", "group_norm_again", "group_norm_grad":
 		return in == 0
-	case "add": // after a kernel
-		return in == 1
 	}
 	return false
 }
+
+// StridedAfter implements backend.Strider: every kernel that adds an image to its output goes over that pixel by pixel.
+func (b *Backend) StridedAfter(_, next string) bool { return next == "add" }
 
 // Packed implements backend.Packer.
 func (b *Backend) Packed(s *backend.Step) int {

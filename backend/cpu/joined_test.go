@@ -62,6 +62,7 @@ func skip(t *testing.T, n, size, in, first, second int) *graph.Graph {
 
 // TestJoined: channels that are written where they are joined give the same bytes as channels that are copied, in every form of a convolution.
 func TestJoined(t *testing.T) {
+	again := 0
 	for _, c := range []struct{ n, size, in, first, second int }{{4, 16, 32, 64, 32}, {8, 10, 96, 96, 64}, {3, 10, 24, 40, 56}, {1, 6, 5, 7, 9}} {
 		for _, form := range []string{"default", "exact", "bf16"} {
 			t.Run(fmt.Sprintf("%+v %s", c, form), func(t *testing.T) {
@@ -80,8 +81,47 @@ func TestJoined(t *testing.T) {
 				if l, m := strings.Count(steps(p), "concat"), strings.Count(steps(q), "concat"); l != 0 || m != 1 {
 					t.Errorf("%d concats, %d without a backend.Strider", l, m)
 				}
+				again += strings.Count(steps(p), "group_norm_again")
 			})
 		}
+	}
+	if again == 0 {
+		t.Error("no norm is made again from joined channels")
+	}
+}
+
+// TestAddOfAPart: an add that no kernel before it does goes over whole rows, so what it reads is no part of joined channels.
+func TestAddOfAPart(t *testing.T) {
+	b, err := cpu.New(cpu.Options{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	g, err := graph.Build(func(g *graph.Graph) {
+		at := 0
+		state := func(shape ...int) *graph.Value {
+			v := graph.State("in", at, graph.F32(shape...), "")
+			at += (v.Bytes() + 63) &^ 63
+			return v
+		}
+		conv := func(x *graph.Value, out int) *graph.Value {
+			return g.Conv2D(x, state(out, 1, 1, x.Shape[3]), nil, 1, [4]int{})
+		}
+		x := state(2, 7, 7, 16)
+		a, c := conv(x, 24), conv(x, 16)
+		sum := g.Add(g.SiLU(x), c)
+		graph.Keep(g.Add(conv(g.Concat(a, c), 16), g.Scale(sum, 0.5, 1)), "out", 0)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, p := runResnet(t, b, g, b, backend.FP32)
+	want, _ := runResnet(t, b, g, struct{ backend.Planner }{b}, backend.FP32)
+	if !bytes.Equal(got, want) {
+		t.Error("the results differ from those of joined copies")
+	}
+	if list := steps(p); !strings.Contains(list, "add") {
+		t.Errorf("no add stands alone: %s", list)
 	}
 }
 

@@ -1,8 +1,8 @@
 // Package graph describes a computation as a static graph of operations.
 //
 // An operation is one value: name, shape inference, gradient (more graph), float64 reference, cost and test cases, one
-// file an op. The order in which nodes are made is the order in which they run; state (parameters, counters) is read and
-// written in that order.
+// file an op. State (parameters, counters) is read and written in the order in which nodes are made. That is what a graph
+// means; a plan of it (backend/plan) may move nodes, repeat some or leave some out, as long as the state is the same after it.
 package graph
 
 import (

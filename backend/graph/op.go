@@ -18,7 +18,8 @@ type Op struct {
 	// Ref computes the outputs in float64, naively. The outputs are new and zero, even where the op updates state in place.
 	Ref func(attrs any, in, out []*Tensor)
 	// Again is how a node's first output can be made anew from its inputs and its other outputs, where that takes less than the op
-	// itself: an op with the same attributes and one output, the same to the last bit. Nil is the op itself.
+	// itself: an op with the same attributes and one output. A backend that makes values again (backend.Recomputer) makes the same to
+	// the last bit; the references differ by what float32 keeps of the other outputs. Nil is the op itself.
 	Again func(n *Node) (*Op, []*Value)
 	// FLOPs is the work of one call; nil is zero.
 	FLOPs func(attrs any, in, out []Type) int64

@@ -29,7 +29,7 @@ func (c *compiler) join() {
 			case n.Op.Name == "concat":
 				joined[v]++
 			case i >= len(own):
-				refused[v] = refused[v] || !s.Strided(c.fused[n].after[i-len(own)].Op, nil, 1)
+				refused[v] = refused[v] || !s.StridedAfter(n.Op.Name, c.fused[n].after[i-len(own)].Op)
 			default:
 				refused[v] = refused[v] || !s.Strided(n.Op.Name, n.Attrs, i)
 				halo[v] = halo[v] || c.o.Planner.Halo(n.Op.Name, n.Attrs, i, shapes(own)) > 0

@@ -166,6 +166,9 @@ func (e *executable) step(s *backend.Step) {
 		out[i] = graph.NewTensor(graph.Type{DType: v.DType, Shape: v.Shape})
 	}
 	op.Ref(s.Attrs, in, out)
+	if op.Again != nil {
+		again(op, s.Attrs, in, out)
+	}
 	for i, v := range s.Out {
 		e.store(v, out[i])
 	}
@@ -173,4 +176,29 @@ func (e *executable) step(s *backend.Step) {
 	if e.b.After != nil {
 		e.b.After(e.mem, s)
 	}
+}
+
+// again makes the first output from the others as they are stored, so that it is the same to the last bit where it is made again.
+func again(op *graph.Op, attrs any, in, out []*graph.Tensor) {
+	n, of := &graph.Node{Op: op, Attrs: attrs}, map[*graph.Value]*graph.Tensor{}
+	values := func(ts []*graph.Tensor) (vs []*graph.Value) {
+		for _, t := range ts {
+			v := &graph.Value{Type: t.Type}
+			vs, of[v] = append(vs, v), t
+		}
+		return vs
+	}
+	n.In, n.Out = values(in), values(out)
+	for _, t := range out[1:] {
+		for i, f := range t.Data {
+			t.Data[i] = float64(float32(f))
+		}
+	}
+	op, from := op.Again(n)
+	in = nil
+	for _, v := range from {
+		in = append(in, of[v])
+	}
+	clear(out[0].Data)
+	op.Ref(attrs, in, out[:1])
 }
