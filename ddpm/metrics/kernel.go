@@ -25,7 +25,7 @@ func Kernel(ctx context.Context, w *Work, a, b Cloud) (Estimate, error) {
 			list = append(list, s)
 		}
 	}
-	sums, err := pieces(ctx, w, "kernel distance", []any{a.hash(), b.hash()}, len(list), func(i int, tick func(float64)) ([]float64, error) {
+	sums, err := pieces(ctx, w, "kernel distance", []any{a.hash(), b.hash(), rowsPerPiece(a.N, a.D), rowsPerPiece(b.N, b.D)}, len(list), func(i int, tick func(float64)) ([]float64, error) {
 		s := list[i]
 		return kernelSums(ctx, s.x, s.y, s.from, s.to, s.same, tick)
 	})

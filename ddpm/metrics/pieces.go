@@ -9,8 +9,10 @@ import (
 
 // pieces computes a distance's numbers, row i of n by f, and keeps each row as chunks of other work are kept: a distance between many
 // pictures takes hours. about names the distance, deps what it is of. Of ranks each computes some rows, and all get all.
+//
+// Kept rows are only good for what cuts the work in the same way: deps has the sizes of the cut too, but for n.
 func pieces(ctx context.Context, w *Work, about string, deps []any, n int, f func(i int, tick func(float64)) ([]float64, error)) ([][]float64, error) {
-	all, err := chunks(ctx, w, task{name: "distance", about: about, n: n, deps: append([]any{about}, deps...)},
+	all, err := chunks(ctx, w, task{name: "distance", about: about, n: n, deps: append([]any{"1", about, n}, deps...)},
 		func(i int, _ []float32, tick func(float64)) ([]float32, error) {
 			row, err := f(i, tick)
 			var chunk []float32

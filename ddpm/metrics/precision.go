@@ -18,8 +18,8 @@ func PrecisionRecall(ctx context.Context, w *Work, real, samples Cloud) (precisi
 		return precision, recall, errFew
 	}
 	real, samples = real.first(n), samples.first(n)
-	deps := []any{real.hash(), samples.hash()}
 	step := rowsPerPiece(n, real.D)
+	deps := []any{real.hash(), samples.hash(), step}
 	each := (n + step - 1) / step // pieces of one cloud
 	// both computes f of all pictures of one cloud and then of the other, in pieces.
 	both := func(about string, f func(samples bool, i int) float64) (ofReal, ofSamples []float64, err error) {

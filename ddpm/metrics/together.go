@@ -58,11 +58,15 @@ func together(ctx context.Context, w *Work, t task, dir string, all [][]float32,
 			return nil, err
 		}
 		var chunk []float32
+		var err error
 		if k := at + c.Rank(); k < len(missing) {
-			var err error
-			if chunk, err = compute(missing[k], nil, quiet); err != nil {
-				return nil, err
-			}
+			chunk, err = compute(missing[k], nil, quiet)
+		}
+		if ctx.Err() != nil { // all are told to stop
+			return nil, ctx.Err()
+		}
+		if err := dist.Agree(c, err); err != nil { // else the others would wait for who failed
+			return nil, err
 		}
 		list, err := c.Gather(model.BytesOf(chunk))
 		if err != nil {

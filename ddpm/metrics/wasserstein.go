@@ -30,7 +30,7 @@ func SlicedWasserstein(ctx context.Context, w *Work, a, b Images, seed uint64) (
 	var sets [2]descriptors
 	level := -1 // that sets are of
 	const each = swdDirections / swdBlock
-	rows, err := pieces(ctx, w, "sliced Wasserstein distance", []any{a.hash(), b.hash(), seed}, pyramidLevels(a.Size)*each, func(i int, _ func(float64)) ([]float64, error) {
+	rows, err := pieces(ctx, w, "sliced Wasserstein distance", []any{a.hash(), b.hash(), seed, swdPatch, swdPatches, swdDirections, swdForError, swdBlock}, pyramidLevels(a.Size)*each, func(i int, _ func(float64)) ([]float64, error) {
 		l := i / each
 		if l != level {
 			for k, p := range pyramid() {
