@@ -73,6 +73,8 @@ func (c *compiler) fuse() {
 			x.flops += m.Op.FLOPs(m.Attrs, types(m.In), types(m.Out))
 		}
 		c.fused[both] = x
+		c.recut(n, both)
+		cut[both] = cut[n]
 		c.nodes[i], c.nodes[from] = nil, nil
 		if to == from { // in its own place
 			c.nodes[from] = both

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/backend/graph"
 )
@@ -41,7 +43,7 @@ func (c *compiler) join() {
 	}
 	kept := c.nodes[:0:0]
 	for _, n := range c.nodes {
-		if n.Op.Name == "concat" && len(c.fused[n].after) == 0 {
+		if n.Op.Name == "concat" && len(c.fused[n].after) == 0 && !slices.Contains(c.o.Cuts, n) {
 			y, a, b := n.Out[0], n.In[0], n.In[1]
 			can := y.Store == nil && !halo[y] && joined[y] == 0 && a != b
 			for _, v := range n.In {

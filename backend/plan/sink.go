@@ -8,7 +8,7 @@ import (
 
 // sink lets a node run right before the first that reads what it makes, where that holds fewer bytes: what it makes is held for less
 // long, and what it reads may be held for longer. A gradient that waits to be added to another one is so made last. Nodes that write
-// state stay where they are, and none moves past one that writes state which it reads.
+// state stay where they are, and so do those that the program is cut after; none moves past one that writes state which it reads.
 func (c *compiler) sink() {
 	last, first := map[*graph.Value]*graph.Node{}, map[*graph.Value]*graph.Node{}
 	for _, n := range c.nodes {
@@ -30,7 +30,7 @@ func (c *compiler) sink() {
 				reader[f] = true
 			}
 		}
-		if gain == 0 {
+		if gain == 0 || slices.Contains(c.o.Cuts, n) {
 			continue
 		}
 		to := i + 1

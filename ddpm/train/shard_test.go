@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
+	"github.com/ddpm-tui/ddpm-tui/backend/graph"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/dist"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/model"
 	"github.com/ddpm-tui/ddpm-tui/nn"
@@ -171,6 +172,35 @@ func TestBuckets(t *testing.T) {
 		if bytes == 2000 && len(list) < 4 || bytes == 1<<30 && len(list) != 1 {
 			t.Errorf("%d bytes: %d buckets", bytes, len(list))
 		}
+	}
+}
+
+// The step of a whole network can be cut behind every bucket, however small, whatever the plan moves, makes again or does at once.
+func TestBucketsCut(t *testing.T) {
+	b := processor(t, "", 1)
+	c, err := PresetConfig(DefaultPreset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	params, err := nn.UNetParams(c.UNet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := buildStep(&c, params, 64, c.Batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cuts []*graph.Node
+	for _, bucket := range buckets(g, params, 1) {
+		cuts = append(cuts, bucket.after)
+	}
+	memory := model.NewMemory(b)
+	p, _, err := memory.PlanLending("train", bufGrads, g, cuts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Segments) != len(cuts)+1 || len(cuts) < 20 {
+		t.Errorf("%d segments of %d cuts", len(p.Segments), len(cuts))
 	}
 }
 
