@@ -96,6 +96,9 @@ func checkOps(ctx context.Context, b backend.Backend, ops []*graph.Op, precision
 		}
 		var results []Result
 		for _, v := range variants {
+			if v.apart && (precision != backend.FP32 || len(apart(b, p)) == 0) {
+				continue
+			}
 			if v.half {
 				if precision != backend.FP16 || h == nil || !takesHalfs(h, op.Name, c) {
 					continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,6 +147,30 @@ func TestCheckFindsFaults(t *testing.T) {
 type askScratch struct{ naive.Planner }
 
 func (askScratch) Scratch(*backend.Step) int { return 64 }
+
+// strider says of silu that it takes images whose pixels lie apart, and so does the convolution that makes and copies them.
+type strider struct{ naive.Planner }
+
+func (strider) Strided(op string, _ any, in int) bool {
+	return op == "conv2d" && in <= 0 || op == "silu" && in == 0
+}
+func (strider) StridedAfter(string, string) bool { return false }
+
+// What a backend says that it takes apart it is given so, and a kernel that reads the channels beside is found out.
+func TestCheckGivesParts(t *testing.T) {
+	const variant = "arena, joined"
+	results := conformance.Check(t.Context(), strider{correct()}, "silu/odd")
+	if err := conformance.Err(results); err != nil {
+		t.Error(err)
+	}
+	if !slices.ContainsFunc(results, func(r conformance.Result) bool { return r.Variant == variant }) {
+		t.Errorf("no result of %q in %+v", variant, results)
+	}
+	err := conformance.Err(conformance.Check(t.Context(), strider{naive.Planner{Backend: &naive.Backend{IgnoreStrides: true}}}, "silu/odd"))
+	if err == nil || !strings.Contains(err.Error(), "silu/odd/"+variant) {
+		t.Errorf("a kernel that takes all images to be dense: %v", err)
+	}
+}
 
 func TestMemoryFindsFaults(t *testing.T) {
 	overrun := func(mem [][]byte, s *backend.Step) { // a kernel that needs more scratch than it asked for

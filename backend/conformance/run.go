@@ -156,6 +156,11 @@ func (s *setup) run(ctx context.Context, b backend.Backend) (diff float64, err e
 		return 0, err
 	}
 	defer d.close()
+	if len(s.apart) > 0 {
+		if err := s.laidApart(d.p); err != nil {
+			return 0, err
+		}
+	}
 	first := map[string][]byte{}
 	for n, r := range replays {
 		for name, m := range mems {

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/backend/graph"
@@ -14,6 +15,7 @@ type variant struct {
 	reuse bool // values of the arena share memory
 	arena bool // float inputs and outputs pass through the arena, images with the halo that a convolution wants; else all are state
 	half  bool // float inputs and outputs that the backend can hold as halfs are halfs
+	apart bool // images that the backend takes with pixels that lie apart are parts of joined channels
 	skew  int  // bytes that state is moved from a 64-byte boundary, as a flat buffer of parameters does
 }
 
@@ -22,6 +24,7 @@ var variants = []variant{
 	{name: "state, packed", reuse: true, skew: 4},
 	{name: "arena", arena: true},
 	{name: "arena, shared", reuse: true, arena: true, skew: 4},
+	{name: "arena, joined", reuse: true, arena: true, apart: true},
 	{name: halfVariant, reuse: true, arena: true, half: true},
 }
 
@@ -50,6 +53,7 @@ type setup struct {
 	probes  []probe
 	more    float64 // tolerance, for the output at hand
 	replace bool    // the op updates its inputs in place
+	apart   []int   // inputs whose pixels lie apart
 }
 
 // The buffers of a setup.
@@ -59,8 +63,11 @@ const (
 )
 
 // build makes the graph: state inputs, perhaps copied into the arena, the op, and its outputs where they can be read.
-func (v variant) build(p *problem) (*setup, error) {
+func (v variant) build(b backend.Backend, p *problem) (*setup, error) {
 	s := &setup{v: v, p: p, in: &memory{skew: v.skew}, out: &memory{skew: v.skew}}
+	if v.apart {
+		s.apart = apart(b, p)
+	}
 	var err error
 	s.g, err = graph.Build(func(g *graph.Graph) {
 		s.g = g
@@ -74,7 +81,13 @@ func (v variant) build(p *problem) (*setup, error) {
 			at[i] = s.in.place(encode(t))
 			in[i] = graph.State(inBuffer, at[i], t.Type, fmt.Sprintf("in%d", i))
 			_, updated := p.updated(i)
-			if v.arena && !updated && t.DType == backend.F32 {
+			if slices.Contains(s.apart, i) {
+				part, joined := s.join(in[i])
+				in[i] = part
+				later = append(later, func() {
+					s.keep(fmt.Sprintf("input %d among joined channels after the op", i), s.pick(joined, t.Shape[3]), t, 0)
+				})
+			} else if v.arena && !updated && t.DType == backend.F32 {
 				in[i] = g.Scale(in[i], 1, 0)
 				later = append(later, func() {
 					s.copyOut(fmt.Sprintf("input %d after the op", i), in[i], t, 0, p.image("in", i, t.Type))
@@ -149,7 +162,7 @@ func mean3x3(x *graph.Tensor, k float64) *graph.Tensor {
 
 // check runs a problem in one variant.
 func (v variant) check(ctx context.Context, b backend.Backend, p *problem) (diff float64, err error) {
-	s, err := v.build(p)
+	s, err := v.build(b, p)
 	if err != nil {
 		return 0, err
 	}
