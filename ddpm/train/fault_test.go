@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -187,9 +188,22 @@ type frailExecutable struct {
 
 func (e *frailExecutable) Run(ctx context.Context, times int) error {
 	if e.f.runs--; e.f.runs < 0 {
-		return errors.New("lost in space")
+		return fmt.Errorf("lost in space: %w", backend.ErrLost)
 	}
 	return e.Executable.Run(ctx, times)
+}
+
+// A device that is lost in a preview is a device that failed, too.
+func TestDeviceLostInAPreview(t *testing.T) {
+	x := newBench(t, 8)
+	x.config.CheckpointSteps = 4
+	err := x.train(t.Context(), &frail{Backend: processor(t, "", 1), runs: 8})
+	if end := x.ended(&run.FaultDevice); !errors.Is(err, backend.ErrLost) || !strings.Contains(end.Error, "sampling step") || !strings.Contains(end.Error, "resume") {
+		t.Error(err)
+	}
+	if _, step := x.weights(); step != 8 {
+		t.Errorf("a checkpoint of step %d", step)
+	}
 }
 
 // A device that fails ends the run; another one goes on from the last checkpoint, and the result is as if nothing had been.

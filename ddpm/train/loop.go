@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/ddpm-tui/ddpm-tui/backend"
 	"github.com/ddpm-tui/ddpm-tui/ddpm/run"
 )
 
@@ -21,6 +22,9 @@ func (t *Trainer) Run(ctx context.Context) error {
 		err = t.saveLast(ctx, done)
 	case errors.As(err, new(*NotFiniteError)), errors.As(err, new(*OverflowError)):
 		err = t.saveGood(err)
+	}
+	if errors.Is(err, backend.ErrLost) && run.FaultOf(err) == nil { // in a preview, say
+		err = &DeviceError{Step: t.Step.Done, Device: t.device(), Err: err}
 	}
 	reason := run.Stopped
 	switch {
