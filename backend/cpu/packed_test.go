@@ -95,9 +95,12 @@ func runConv(t *testing.T, b *cpu.Backend, n, size, in, out, k, stride int, pack
 // depend on the batch it is made in.
 func TestAlone(t *testing.T) {
 	for _, c := range []struct{ size, in, out, k, stride int }{
-		{16, 32, 64, 3, 1}, {8, 64, 32, 3, 1}, {8, 512, 512, 3, 1}, {8, 256, 128, 3, 1}, {4, 256, 128, 3, 1}, {4, 64, 64, 3, 1}, {14, 192, 192, 3, 1},
+		{16, 32, 64, 3, 1}, {16, 128, 128, 3, 1}, {8, 64, 32, 3, 1}, {8, 512, 512, 3, 1}, {8, 256, 128, 3, 1}, {4, 256, 128, 3, 1}, {4, 64, 64, 3, 1}, {14, 192, 192, 3, 1},
 		{2, 256, 256, 3, 1}, {8, 96, 96, 3, 2}, {8, 130, 33, 1, 1}, {1, 512, 128, 1, 1}, {16, 64, 3, 3, 1},
 	} {
+		if testing.Short() && c.in*c.out > 1<<15 {
+			continue
+		}
 		for _, o := range forms() {
 			o.Threads = 2
 			precision := backend.FP32
@@ -136,7 +139,7 @@ func forms() []cpu.Options {
 func TestPacked(t *testing.T) {
 	for _, c := range []struct{ n, size, in, out, k, stride int }{
 		{2, 16, 32, 64, 3, 1},   // Winograd
-		{1, 8, 256, 256, 3, 1},  // Winograd of 2x2 with few tiles and many channels
+		{1, 8, 256, 256, 3, 1},  // of 4x4 with few tiles and many channels
 		{1, 16, 136, 248, 3, 1}, // of 4x4, with parts and panels that are not whole
 		{5, 16, 128, 256, 3, 1}, // with many tiles and channels
 		{1, 4, 512, 512, 3, 1},  // Winograd of 2x2 with the least tiles

@@ -18,13 +18,12 @@ const planeGap = 16
 // on with the same numbers. That of a forward pass does not look at the number of images either: an image that is sampled is the same
 // alone as among others.
 const (
-	winoTiles4  = 16      // tiles of 4x4 from which they are best with any channels
-	winoFew4    = 4       // and with less than winoKernel channels of input times output
-	winoKernel  = 1 << 18 // from which to read the kernel and to transform it, to planes four times its size, is not made up for by few tiles
-	winoFew2    = 4       // tiles of 2x2, where planes are not twice its size
-	winoKernel2 = 1 << 15 // and channels of input times output; with less of either the direct form is best
+	winoOne4    = 4       // tiles of 4x4 of one image, from 8x8 pixels on
+	winoOne2    = 4       // else tiles of 2x2 of one image,
+	winoKernel2 = 1 << 15 // and input times output channels; with less of either the direct form is best
 
-	winoTiles2  = 8       // tiles of 2x2 of all images for a gradient,
+	winoTiles4  = 16      // tiles of 4x4 of all images for a data gradient, so that transforming the kernel, to planes four times its size, is made up for
+	winoTiles2  = 8       // else tiles of 2x2, where planes are not twice its size,
 	winoWork2   = 1 << 18 // and how many products of tiles and channels there must be more than
 	winoWeight4 = 4       // tiles of 4x4 for a weight gradient, which transforms no kernel
 )
@@ -33,9 +32,9 @@ const (
 func (b *Backend) winograd(a backend.Conv, in, out int) *simd.Wino {
 	tiles4, tiles2 := b.tiles(a, 1, in, out)
 	switch {
-	case tiles4 >= winoTiles4, tiles4 >= winoFew4 && in*out < winoKernel:
+	case tiles4 >= winoOne4:
 		return &b.wino4
-	case tiles2 >= winoFew2 && in*out >= winoKernel2:
+	case tiles2 >= winoOne2 && in*out >= winoKernel2:
 		return &b.wino2
 	}
 	return nil
