@@ -197,23 +197,9 @@ func init() {
 	}}
 	kernels["dropout"] = kernel{prepare: func(c *call) func() {
 		a, x, y := c.step.Attrs.(backend.Dropout), c.in[0].image(), c.out[0].image()
-		scale := float32(1 / (1 - float64(a.P)))
 		return c.eachRow(y, func(n, h int) {
 			seed, step, first := control(c.in[1])
-			rx, ry := x.row(n, h), y.row(n, h)
-			e := a.First + uint32(h*y.w*y.c)
-			var w [4]uint32
-			for i := range ry {
-				if i == 0 || e%4 == 0 {
-					w = rng.Block(seed, rng.StreamDropout, e/4, first+uint32(n), step)
-				}
-				if rng.Uniform(w[e%4]) >= a.P {
-					ry[i] = rx[i] * scale
-				} else {
-					ry[i] = 0
-				}
-				e++
-			}
+			c.vec.Dropout(y.row(n, h), x.row(n, h), a.P, seed, rng.StreamDropout, a.First+uint32(h*y.w*y.c), first+uint32(n), step)
 		})
 	}}
 	kernels["loss_scale"] = kernel{prepare: func(c *call) func() {

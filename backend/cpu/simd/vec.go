@@ -39,7 +39,8 @@ type vecKernels struct {
 	affine, affineSiLU         func(dst []float32, ds int, x []float32, xs int, a, b []float32, pixels int)
 	affineSums, affineSiLUSums affineSumsFunc
 	affineGrad                 func(dx []float32, ds int, x []float32, xs int, dz []float32, zs int, ca, cb, cc []float32, pixels int)
-	normals                    func(dst []float32, k0, k1, c1, c2, c3 uint32) // a multiple of normalStep elements; nil for rng's
+	normals                    func(dst []float32, k0, k1, c1, c2, c3 uint32)                             // a multiple of normalStep elements; nil for rng's
+	dropout                    func(dst, x []float32, scale float32, last, k0, k1, c0, c1, c2, c3 uint32) // likewise
 	addRow                     func(dst []float32, ds int, x []float32, xs int, row []float32, pixels int)
 	copyRows, addRows          func(dst []float32, ds int, x []float32, xs, c, pixels int)
 	mixture                    func(loss, dp, p, q, low, high []float32, components int)
@@ -53,7 +54,7 @@ type (
 const (
 	// imageStep is the number of pixels of which imageToFloat takes multiples.
 	imageStep = 16
-	// normalStep is the number of elements of which normals takes multiples.
+	// normalStep is the number of elements of which normals and dropout take multiples.
 	normalStep = 64
 	// sumBlock bounds the float32 additions in a row to 256: the narrowest
 	// kernel has 4 accumulators of 8 lanes.
@@ -231,5 +232,29 @@ func (v *Vec) Normals(dst []float32, seed uint64, stream, sample uint32, step ui
 	for ; n < len(dst); n += 4 {
 		block := rng.NormalBlock(seed, stream, uint32(n/4), sample, step)
 		copy(dst[n:], block[:])
+	}
+}
+
+// Dropout computes dst = x/(1-p), or 0 where what rng.Uniform draws for an element of the stream is less than p, 0 <= p < 1. The first
+// element's number is e. All levels give the same bits.
+func (v *Vec) Dropout(dst, x []float32, p float32, seed uint64, stream, e, sample uint32, step uint64) {
+	sameLen("Dropout", len(dst), x)
+	scale := float32(1 / (1 - float64(p)))
+	last := uint32(math.Ceil(float64(p)*(1<<24))) - 1 // of the numerators of rng.Uniform that are too small; -1 for none
+	key := rng.Key(seed, stream)
+	for len(dst) > 0 {
+		if n := len(dst) / normalStep * normalStep; v.k.dropout != nil && e%4 == 0 && n > 0 {
+			v.k.dropout(dst[:n], x[:n], scale, last, key[0], key[1], e/4, sample, uint32(step), uint32(step>>32))
+			dst, x, e = dst[n:], x[n:], e+uint32(n)
+			continue
+		}
+		words := rng.Block(seed, stream, e/4, sample, step)
+		n := min(len(dst), 4-int(e%4)) // what is left of a block
+		for i, w := range words[e%4:][:n] {
+			if dst[i] = 0; rng.Uniform(w) >= p {
+				dst[i] = x[i] * scale
+			}
+		}
+		dst, x, e = dst[n:], x[n:], e+uint32(n)
 	}
 }

@@ -3351,14 +3351,297 @@ loop1:
 	VUNPCKLPS    Y0, Y3, Y4
 	VUNPCKHPS    Y0, Y3, Y0
 	VUNPCKLPD    Y4, Y1, Y3
-	VMOVUPS      Y3, (AX)(CX*4)
 	VUNPCKHPD    Y4, Y1, Y1
-	VMOVUPS      Y1, 32(AX)(CX*4)
-	VUNPCKLPD    Y0, Y2, Y1
-	VMOVUPS      Y1, 64(AX)(CX*4)
+	VUNPCKLPD    Y0, Y2, Y4
 	VUNPCKHPD    Y0, Y2, Y0
+	VMOVUPS      Y3, (AX)(CX*4)
+	VMOVUPS      Y1, 32(AX)(CX*4)
+	VMOVUPS      Y4, 64(AX)(CX*4)
 	VMOVUPS      Y0, 96(AX)(CX*4)
 	ADDQ         $0x00000020, CX
+	JMP          loop1
+
+done2:
+	VZEROUPPER
+	RET
+
+// func vecDropoutAVX2(dst []float32, x []float32, scale float32, last uint32, k0 uint32, k1 uint32, c0 uint32, c1 uint32, c2 uint32, c3 uint32)
+// Requires: AVX, AVX2
+TEXT ·vecDropoutAVX2(SB), NOSPLIT, $0-80
+	MOVQ dst_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVL c0+64(FP), BX
+	XORQ DX, DX
+	MOVQ dst_len+8(FP), DI
+
+loop1:
+	LEAQ         32(DX), SI
+	CMPQ         SI, DI
+	JGT          done2
+	MOVQ         DX, SI
+	SHRQ         $0x02, SI
+	ADDQ         BX, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	VPADDD       vecdata<>+1792(SB), Y0, Y0
+	VBROADCASTSS c1+68(FP), Y1
+	VBROADCASTSS c2+72(FP), Y2
+	VBROADCASTSS c3+76(FP), Y3
+	VMOVD        SI, X4
+	VPBROADCASTD X4, Y4
+	VPADDD       vecdata<>+1824(SB), Y4, Y4
+	VBROADCASTSS c1+68(FP), Y5
+	VBROADCASTSS c2+72(FP), Y6
+	VBROADCASTSS c3+76(FP), Y7
+	VBROADCASTSS k0+56(FP), Y8
+	VBROADCASTSS k1+60(FP), Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y0, Y0
+	VPMULUDQ     vecdata<>+1408(SB), Y2, Y2
+	VPSRLQ       $0x20, Y2, Y10
+	VXORPS       Y1, Y10, Y1
+	VXORPS       Y8, Y1, Y1
+	VPSRLQ       $0x20, Y0, Y10
+	VXORPS       Y3, Y10, Y3
+	VXORPS       Y9, Y3, Y3
+	VPMULUDQ     vecdata<>+1376(SB), Y4, Y4
+	VPMULUDQ     vecdata<>+1408(SB), Y6, Y6
+	VPSRLQ       $0x20, Y6, Y10
+	VXORPS       Y5, Y10, Y5
+	VXORPS       Y8, Y5, Y5
+	VPSRLQ       $0x20, Y4, Y10
+	VXORPS       Y7, Y10, Y7
+	VXORPS       Y9, Y7, Y7
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y1, Y1
+	VPMULUDQ     vecdata<>+1408(SB), Y3, Y3
+	VPSRLQ       $0x20, Y3, Y10
+	VXORPS       Y2, Y10, Y2
+	VXORPS       Y8, Y2, Y2
+	VPSRLQ       $0x20, Y1, Y10
+	VXORPS       Y0, Y10, Y0
+	VXORPS       Y9, Y0, Y0
+	VPMULUDQ     vecdata<>+1376(SB), Y5, Y5
+	VPMULUDQ     vecdata<>+1408(SB), Y7, Y7
+	VPSRLQ       $0x20, Y7, Y10
+	VXORPS       Y6, Y10, Y6
+	VXORPS       Y8, Y6, Y6
+	VPSRLQ       $0x20, Y5, Y10
+	VXORPS       Y4, Y10, Y4
+	VXORPS       Y9, Y4, Y4
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y2, Y2
+	VPMULUDQ     vecdata<>+1408(SB), Y0, Y0
+	VPSRLQ       $0x20, Y0, Y10
+	VXORPS       Y3, Y10, Y3
+	VXORPS       Y8, Y3, Y3
+	VPSRLQ       $0x20, Y2, Y10
+	VXORPS       Y1, Y10, Y1
+	VXORPS       Y9, Y1, Y1
+	VPMULUDQ     vecdata<>+1376(SB), Y6, Y6
+	VPMULUDQ     vecdata<>+1408(SB), Y4, Y4
+	VPSRLQ       $0x20, Y4, Y10
+	VXORPS       Y7, Y10, Y7
+	VXORPS       Y8, Y7, Y7
+	VPSRLQ       $0x20, Y6, Y10
+	VXORPS       Y5, Y10, Y5
+	VXORPS       Y9, Y5, Y5
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y3, Y3
+	VPMULUDQ     vecdata<>+1408(SB), Y1, Y1
+	VPSRLQ       $0x20, Y1, Y10
+	VXORPS       Y0, Y10, Y0
+	VXORPS       Y8, Y0, Y0
+	VPSRLQ       $0x20, Y3, Y10
+	VXORPS       Y2, Y10, Y2
+	VXORPS       Y9, Y2, Y2
+	VPMULUDQ     vecdata<>+1376(SB), Y7, Y7
+	VPMULUDQ     vecdata<>+1408(SB), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y10
+	VXORPS       Y4, Y10, Y4
+	VXORPS       Y8, Y4, Y4
+	VPSRLQ       $0x20, Y7, Y10
+	VXORPS       Y6, Y10, Y6
+	VXORPS       Y9, Y6, Y6
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y0, Y0
+	VPMULUDQ     vecdata<>+1408(SB), Y2, Y2
+	VPSRLQ       $0x20, Y2, Y10
+	VXORPS       Y1, Y10, Y1
+	VXORPS       Y8, Y1, Y1
+	VPSRLQ       $0x20, Y0, Y10
+	VXORPS       Y3, Y10, Y3
+	VXORPS       Y9, Y3, Y3
+	VPMULUDQ     vecdata<>+1376(SB), Y4, Y4
+	VPMULUDQ     vecdata<>+1408(SB), Y6, Y6
+	VPSRLQ       $0x20, Y6, Y10
+	VXORPS       Y5, Y10, Y5
+	VXORPS       Y8, Y5, Y5
+	VPSRLQ       $0x20, Y4, Y10
+	VXORPS       Y7, Y10, Y7
+	VXORPS       Y9, Y7, Y7
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y1, Y1
+	VPMULUDQ     vecdata<>+1408(SB), Y3, Y3
+	VPSRLQ       $0x20, Y3, Y10
+	VXORPS       Y2, Y10, Y2
+	VXORPS       Y8, Y2, Y2
+	VPSRLQ       $0x20, Y1, Y10
+	VXORPS       Y0, Y10, Y0
+	VXORPS       Y9, Y0, Y0
+	VPMULUDQ     vecdata<>+1376(SB), Y5, Y5
+	VPMULUDQ     vecdata<>+1408(SB), Y7, Y7
+	VPSRLQ       $0x20, Y7, Y10
+	VXORPS       Y6, Y10, Y6
+	VXORPS       Y8, Y6, Y6
+	VPSRLQ       $0x20, Y5, Y10
+	VXORPS       Y4, Y10, Y4
+	VXORPS       Y9, Y4, Y4
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y2, Y2
+	VPMULUDQ     vecdata<>+1408(SB), Y0, Y0
+	VPSRLQ       $0x20, Y0, Y10
+	VXORPS       Y3, Y10, Y3
+	VXORPS       Y8, Y3, Y3
+	VPSRLQ       $0x20, Y2, Y10
+	VXORPS       Y1, Y10, Y1
+	VXORPS       Y9, Y1, Y1
+	VPMULUDQ     vecdata<>+1376(SB), Y6, Y6
+	VPMULUDQ     vecdata<>+1408(SB), Y4, Y4
+	VPSRLQ       $0x20, Y4, Y10
+	VXORPS       Y7, Y10, Y7
+	VXORPS       Y8, Y7, Y7
+	VPSRLQ       $0x20, Y6, Y10
+	VXORPS       Y5, Y10, Y5
+	VXORPS       Y9, Y5, Y5
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y3, Y3
+	VPMULUDQ     vecdata<>+1408(SB), Y1, Y1
+	VPSRLQ       $0x20, Y1, Y10
+	VXORPS       Y0, Y10, Y0
+	VXORPS       Y8, Y0, Y0
+	VPSRLQ       $0x20, Y3, Y10
+	VXORPS       Y2, Y10, Y2
+	VXORPS       Y9, Y2, Y2
+	VPMULUDQ     vecdata<>+1376(SB), Y7, Y7
+	VPMULUDQ     vecdata<>+1408(SB), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y10
+	VXORPS       Y4, Y10, Y4
+	VXORPS       Y8, Y4, Y4
+	VPSRLQ       $0x20, Y7, Y10
+	VXORPS       Y6, Y10, Y6
+	VXORPS       Y9, Y6, Y6
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y0, Y0
+	VPMULUDQ     vecdata<>+1408(SB), Y2, Y2
+	VPSRLQ       $0x20, Y2, Y10
+	VXORPS       Y1, Y10, Y1
+	VXORPS       Y8, Y1, Y1
+	VPSRLQ       $0x20, Y0, Y10
+	VXORPS       Y3, Y10, Y3
+	VXORPS       Y9, Y3, Y3
+	VPMULUDQ     vecdata<>+1376(SB), Y4, Y4
+	VPMULUDQ     vecdata<>+1408(SB), Y6, Y6
+	VPSRLQ       $0x20, Y6, Y10
+	VXORPS       Y5, Y10, Y5
+	VXORPS       Y8, Y5, Y5
+	VPSRLQ       $0x20, Y4, Y10
+	VXORPS       Y7, Y10, Y7
+	VXORPS       Y9, Y7, Y7
+	VPADDD       vecdata<>+1440(SB), Y8, Y8
+	VPADDD       vecdata<>+1472(SB), Y9, Y9
+	VPMULUDQ     vecdata<>+1376(SB), Y1, Y1
+	VPMULUDQ     vecdata<>+1408(SB), Y3, Y3
+	VPSRLQ       $0x20, Y3, Y10
+	VXORPS       Y2, Y10, Y2
+	VXORPS       Y8, Y2, Y2
+	VPSRLQ       $0x20, Y1, Y10
+	VXORPS       Y0, Y10, Y0
+	VXORPS       Y9, Y0, Y0
+	VPMULUDQ     vecdata<>+1376(SB), Y5, Y5
+	VPMULUDQ     vecdata<>+1408(SB), Y7, Y7
+	VPSRLQ       $0x20, Y7, Y10
+	VXORPS       Y6, Y10, Y6
+	VXORPS       Y8, Y6, Y6
+	VPSRLQ       $0x20, Y5, Y8
+	VXORPS       Y4, Y8, Y4
+	VXORPS       Y9, Y4, Y4
+	VPSLLQ       $0x20, Y2, Y2
+	VPSRLQ       $0x20, Y2, Y2
+	VPSLLQ       $0x20, Y6, Y6
+	VORPS        Y6, Y2, Y2
+	VPSLLQ       $0x20, Y3, Y3
+	VPSRLQ       $0x20, Y3, Y3
+	VPSLLQ       $0x20, Y7, Y6
+	VORPS        Y6, Y3, Y3
+	VPSLLQ       $0x20, Y0, Y0
+	VPSRLQ       $0x20, Y0, Y0
+	VPSLLQ       $0x20, Y4, Y4
+	VORPS        Y4, Y0, Y0
+	VPSLLQ       $0x20, Y1, Y1
+	VPSRLQ       $0x20, Y1, Y1
+	VPSLLQ       $0x20, Y5, Y4
+	VORPS        Y4, Y1, Y1
+	VUNPCKLPS    Y3, Y2, Y4
+	VUNPCKHPS    Y3, Y2, Y2
+	VUNPCKLPS    Y1, Y0, Y3
+	VUNPCKHPS    Y1, Y0, Y0
+	VUNPCKLPD    Y3, Y4, Y1
+	VUNPCKHPD    Y3, Y4, Y3
+	VUNPCKLPD    Y0, Y2, Y4
+	VUNPCKHPD    Y0, Y2, Y0
+	VBROADCASTSS last+52(FP), Y2
+	VPSRLD       $0x09, Y1, Y1
+	VPSLLD       $0x01, Y1, Y1
+	VORPS        vecdata<>+1504(SB), Y1, Y1
+	VPSUBD       Y1, Y2, Y1
+	VPSRAD       $0x1f, Y1, Y1
+	VMOVUPS      (CX)(DX*4), Y2
+	VBROADCASTSS scale+48(FP), Y5
+	VMULPS       Y5, Y2, Y2
+	VANDPS       Y1, Y2, Y1
+	VMOVUPS      Y1, (AX)(DX*4)
+	VBROADCASTSS last+52(FP), Y1
+	VPSRLD       $0x09, Y3, Y2
+	VPSLLD       $0x01, Y2, Y2
+	VORPS        vecdata<>+1504(SB), Y2, Y2
+	VPSUBD       Y2, Y1, Y1
+	VPSRAD       $0x1f, Y1, Y1
+	VMOVUPS      32(CX)(DX*4), Y2
+	VBROADCASTSS scale+48(FP), Y3
+	VMULPS       Y3, Y2, Y2
+	VANDPS       Y1, Y2, Y1
+	VMOVUPS      Y1, 32(AX)(DX*4)
+	VBROADCASTSS last+52(FP), Y1
+	VPSRLD       $0x09, Y4, Y2
+	VPSLLD       $0x01, Y2, Y2
+	VORPS        vecdata<>+1504(SB), Y2, Y2
+	VPSUBD       Y2, Y1, Y1
+	VPSRAD       $0x1f, Y1, Y1
+	VMOVUPS      64(CX)(DX*4), Y2
+	VBROADCASTSS scale+48(FP), Y3
+	VMULPS       Y3, Y2, Y2
+	VANDPS       Y1, Y2, Y1
+	VMOVUPS      Y1, 64(AX)(DX*4)
+	VBROADCASTSS last+52(FP), Y1
+	VPSRLD       $0x09, Y0, Y0
+	VPSLLD       $0x01, Y0, Y0
+	VORPS        vecdata<>+1504(SB), Y0, Y0
+	VPSUBD       Y0, Y1, Y0
+	VPSRAD       $0x1f, Y0, Y0
+	VMOVUPS      96(CX)(DX*4), Y1
+	VBROADCASTSS scale+48(FP), Y2
+	VMULPS       Y2, Y1, Y1
+	VANDPS       Y0, Y1, Y0
+	VMOVUPS      Y0, 96(AX)(DX*4)
+	ADDQ         $0x00000020, DX
 	JMP          loop1
 
 done2:
@@ -6987,14 +7270,305 @@ loop1:
 	VUNPCKLPS    Z4, Z7, Z8
 	VUNPCKHPS    Z4, Z7, Z4
 	VUNPCKLPD    Z8, Z5, Z7
-	VMOVUPS      Z7, (AX)(CX*4)
 	VUNPCKHPD    Z8, Z5, Z5
-	VMOVUPS      Z5, 64(AX)(CX*4)
-	VUNPCKLPD    Z4, Z6, Z5
-	VMOVUPS      Z5, 128(AX)(CX*4)
+	VUNPCKLPD    Z4, Z6, Z8
 	VUNPCKHPD    Z4, Z6, Z4
+	VMOVUPS      Z7, (AX)(CX*4)
+	VMOVUPS      Z5, 64(AX)(CX*4)
+	VMOVUPS      Z8, 128(AX)(CX*4)
 	VMOVUPS      Z4, 192(AX)(CX*4)
 	ADDQ         $0x00000040, CX
+	JMP          loop1
+
+done2:
+	VZEROUPPER
+	RET
+
+// func vecDropoutAVX512(dst []float32, x []float32, scale float32, last uint32, k0 uint32, k1 uint32, c0 uint32, c1 uint32, c2 uint32, c3 uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·vecDropoutAVX512(SB), NOSPLIT, $0-80
+	VBROADCASTSS vecdata<>+1376(SB), Z0
+	VBROADCASTSS vecdata<>+1408(SB), Z1
+	VBROADCASTSS vecdata<>+1440(SB), Z2
+	VBROADCASTSS vecdata<>+1472(SB), Z3
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVL         c0+64(FP), BX
+	XORQ         DX, DX
+	MOVQ         dst_len+8(FP), DI
+
+loop1:
+	LEAQ         64(DX), SI
+	CMPQ         SI, DI
+	JGT          done2
+	MOVQ         DX, SI
+	SHRQ         $0x02, SI
+	ADDQ         BX, SI
+	VMOVD        SI, X4
+	VPBROADCASTD X4, Z4
+	VPADDD       vecdata<>+1856(SB), Z4, Z4
+	VBROADCASTSS c1+68(FP), Z5
+	VBROADCASTSS c2+72(FP), Z6
+	VBROADCASTSS c3+76(FP), Z7
+	VMOVD        SI, X8
+	VPBROADCASTD X8, Z8
+	VPADDD       vecdata<>+1920(SB), Z8, Z8
+	VBROADCASTSS c1+68(FP), Z9
+	VBROADCASTSS c2+72(FP), Z10
+	VBROADCASTSS c3+76(FP), Z11
+	VBROADCASTSS k0+56(FP), Z12
+	VBROADCASTSS k1+60(FP), Z13
+	VPMULUDQ     Z0, Z4, Z4
+	VPMULUDQ     Z1, Z6, Z6
+	VPSRLQ       $0x20, Z6, Z14
+	VXORPS       Z5, Z14, Z5
+	VXORPS       Z12, Z5, Z5
+	VPSRLQ       $0x20, Z4, Z14
+	VXORPS       Z7, Z14, Z7
+	VXORPS       Z13, Z7, Z7
+	VPMULUDQ     Z0, Z8, Z8
+	VPMULUDQ     Z1, Z10, Z10
+	VPSRLQ       $0x20, Z10, Z14
+	VXORPS       Z9, Z14, Z9
+	VXORPS       Z12, Z9, Z9
+	VPSRLQ       $0x20, Z8, Z14
+	VXORPS       Z11, Z14, Z11
+	VXORPS       Z13, Z11, Z11
+	VPADDD       Z2, Z12, Z12
+	VPADDD       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z5, Z5
+	VPMULUDQ     Z1, Z7, Z7
+	VPSRLQ       $0x20, Z7, Z14
+	VXORPS       Z6, Z14, Z6
+	VXORPS       Z12, Z6, Z6
+	VPSRLQ       $0x20, Z5, Z14
+	VXORPS       Z4, Z14, Z4
+	VXORPS       Z13, Z4, Z4
+	VPMULUDQ     Z0, Z9, Z9
+	VPMULUDQ     Z1, Z11, Z11
+	VPSRLQ       $0x20, Z11, Z14
+	VXORPS       Z10, Z14, Z10
+	VXORPS       Z12, Z10, Z10
+	VPSRLQ       $0x20, Z9, Z14
+	VXORPS       Z8, Z14, Z8
+	VXORPS       Z13, Z8, Z8
+	VPADDD       Z2, Z12, Z12
+	VPADDD       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z6, Z6
+	VPMULUDQ     Z1, Z4, Z4
+	VPSRLQ       $0x20, Z4, Z14
+	VXORPS       Z7, Z14, Z7
+	VXORPS       Z12, Z7, Z7
+	VPSRLQ       $0x20, Z6, Z14
+	VXORPS       Z5, Z14, Z5
+	VXORPS       Z13, Z5, Z5
+	VPMULUDQ     Z0, Z10, Z10
+	VPMULUDQ     Z1, Z8, Z8
+	VPSRLQ       $0x20, Z8, Z14
+	VXORPS       Z11, Z14, Z11
+	VXORPS       Z12, Z11, Z11
+	VPSRLQ       $0x20, Z10, Z14
+	VXORPS       Z9, Z14, Z9
+	VXORPS       Z13, Z9, Z9
+	VPADDD       Z2, Z12, Z12
+	VPADDD       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z7, Z7
+	VPMULUDQ     Z1, Z5, Z5
+	VPSRLQ       $0x20, Z5, Z14
+	VXORPS       Z4, Z14, Z4
+	VXORPS       Z12, Z4, Z4
+	VPSRLQ       $0x20, Z7, Z14
+	VXORPS       Z6, Z14, Z6
+	VXORPS       Z13, Z6, Z6
+	VPMULUDQ     Z0, Z11, Z11
+	VPMULUDQ     Z1, Z9, Z9
+	VPSRLQ       $0x20, Z9, Z14
+	VXORPS       Z8, Z14, Z8
+	VXORPS       Z12, Z8, Z8
+	VPSRLQ       $0x20, Z11, Z14
+	VXORPS       Z10, Z14, Z10
+	VXORPS       Z13, Z10, Z10
+	VPADDD       Z2, Z12, Z12
+	VPADDD       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z4, Z4
+	VPMULUDQ     Z1, Z6, Z6
+	VPSRLQ       $0x20, Z6, Z14
+	VXORPS       Z5, Z14, Z5
+	VXORPS       Z12, Z5, Z5
+	VPSRLQ       $0x20, Z4, Z14
+	VXORPS       Z7, Z14, Z7
+	VXORPS       Z13, Z7, Z7
+	VPMULUDQ     Z0, Z8, Z8
+	VPMULUDQ     Z1, Z10, Z10
+	VPSRLQ       $0x20, Z10, Z14
+	VXORPS       Z9, Z14, Z9
+	VXORPS       Z12, Z9, Z9
+	VPSRLQ       $0x20, Z8, Z14
+	VXORPS       Z11, Z14, Z11
+	VXORPS       Z13, Z11, Z11
+	VPADDD       Z2, Z12, Z12
+	VPADDD       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z5, Z5
+	VPMULUDQ     Z1, Z7, Z7
+	VPSRLQ       $0x20, Z7, Z14
+	VXORPS       Z6, Z14, Z6
+	VXORPS       Z12, Z6, Z6
+	VPSRLQ       $0x20, Z5, Z14
+	VXORPS       Z4, Z14, Z4
+	VXORPS       Z13, Z4, Z4
+	VPMULUDQ     Z0, Z9, Z9
+	VPMULUDQ     Z1, Z11, Z11
+	VPSRLQ       $0x20, Z11, Z14
+	VXORPS       Z10, Z14, Z10
+	VXORPS       Z12, Z10, Z10
+	VPSRLQ       $0x20, Z9, Z14
+	VXORPS       Z8, Z14, Z8
+	VXORPS       Z13, Z8, Z8
+	VPADDD       Z2, Z12, Z12
+	VPADDD       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z6, Z6
+	VPMULUDQ     Z1, Z4, Z4
+	VPSRLQ       $0x20, Z4, Z14
+	VXORPS       Z7, Z14, Z7
+	VXORPS       Z12, Z7, Z7
+	VPSRLQ       $0x20, Z6, Z14
+	VXORPS       Z5, Z14, Z5
+	VXORPS       Z13, Z5, Z5
+	VPMULUDQ     Z0, Z10, Z10
+	VPMULUDQ     Z1, Z8, Z8
+	VPSRLQ       $0x20, Z8, Z14
+	VXORPS       Z11, Z14, Z11
+	VXORPS       Z12, Z11, Z11
+	VPSRLQ       $0x20, Z10, Z14
+	VXORPS       Z9, Z14, Z9
+	VXORPS       Z13, Z9, Z9
+	VPADDD       Z2, Z12, Z12
+	VPADDD       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z7, Z7
+	VPMULUDQ     Z1, Z5, Z5
+	VPSRLQ       $0x20, Z5, Z14
+	VXORPS       Z4, Z14, Z4
+	VXORPS       Z12, Z4, Z4
+	VPSRLQ       $0x20, Z7, Z14
+	VXORPS       Z6, Z14, Z6
+	VXORPS       Z13, Z6, Z6
+	VPMULUDQ     Z0, Z11, Z11
+	VPMULUDQ     Z1, Z9, Z9
+	VPSRLQ       $0x20, Z9, Z14
+	VXORPS       Z8, Z14, Z8
+	VXORPS       Z12, Z8, Z8
+	VPSRLQ       $0x20, Z11, Z14
+	VXORPS       Z10, Z14, Z10
+	VXORPS       Z13, Z10, Z10
+	VPADDD       Z2, Z12, Z12
+	VPADDD       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z4, Z4
+	VPMULUDQ     Z1, Z6, Z6
+	VPSRLQ       $0x20, Z6, Z14
+	VXORPS       Z5, Z14, Z5
+	VXORPS       Z12, Z5, Z5
+	VPSRLQ       $0x20, Z4, Z14
+	VXORPS       Z7, Z14, Z7
+	VXORPS       Z13, Z7, Z7
+	VPMULUDQ     Z0, Z8, Z8
+	VPMULUDQ     Z1, Z10, Z10
+	VPSRLQ       $0x20, Z10, Z14
+	VXORPS       Z9, Z14, Z9
+	VXORPS       Z12, Z9, Z9
+	VPSRLQ       $0x20, Z8, Z14
+	VXORPS       Z11, Z14, Z11
+	VXORPS       Z13, Z11, Z11
+	VPADDD       Z2, Z12, Z12
+	VPADDD       Z3, Z13, Z13
+	VPMULUDQ     Z0, Z5, Z5
+	VPMULUDQ     Z1, Z7, Z7
+	VPSRLQ       $0x20, Z7, Z14
+	VXORPS       Z6, Z14, Z6
+	VXORPS       Z12, Z6, Z6
+	VPSRLQ       $0x20, Z5, Z14
+	VXORPS       Z4, Z14, Z4
+	VXORPS       Z13, Z4, Z4
+	VPMULUDQ     Z0, Z9, Z9
+	VPMULUDQ     Z1, Z11, Z11
+	VPSRLQ       $0x20, Z11, Z14
+	VXORPS       Z10, Z14, Z10
+	VXORPS       Z12, Z10, Z10
+	VPSRLQ       $0x20, Z9, Z12
+	VXORPS       Z8, Z12, Z8
+	VXORPS       Z13, Z8, Z8
+	VPSLLQ       $0x20, Z6, Z6
+	VPSRLQ       $0x20, Z6, Z6
+	VPSLLQ       $0x20, Z10, Z10
+	VORPS        Z10, Z6, Z6
+	VPSLLQ       $0x20, Z7, Z7
+	VPSRLQ       $0x20, Z7, Z7
+	VPSLLQ       $0x20, Z11, Z10
+	VORPS        Z10, Z7, Z7
+	VPSLLQ       $0x20, Z4, Z4
+	VPSRLQ       $0x20, Z4, Z4
+	VPSLLQ       $0x20, Z8, Z8
+	VORPS        Z8, Z4, Z4
+	VPSLLQ       $0x20, Z5, Z5
+	VPSRLQ       $0x20, Z5, Z5
+	VPSLLQ       $0x20, Z9, Z8
+	VORPS        Z8, Z5, Z5
+	VUNPCKLPS    Z7, Z6, Z8
+	VUNPCKHPS    Z7, Z6, Z6
+	VUNPCKLPS    Z5, Z4, Z7
+	VUNPCKHPS    Z5, Z4, Z4
+	VUNPCKLPD    Z7, Z8, Z5
+	VUNPCKHPD    Z7, Z8, Z7
+	VUNPCKLPD    Z4, Z6, Z8
+	VUNPCKHPD    Z4, Z6, Z4
+	VBROADCASTSS last+52(FP), Z6
+	VPSRLD       $0x09, Z5, Z5
+	VPSLLD       $0x01, Z5, Z5
+	VBROADCASTSS vecdata<>+1504(SB), Z9
+	VORPS        Z9, Z5, Z5
+	VPSUBD       Z5, Z6, Z5
+	VPSRAD       $0x1f, Z5, Z5
+	VMOVUPS      (CX)(DX*4), Z6
+	VBROADCASTSS scale+48(FP), Z9
+	VMULPS       Z9, Z6, Z6
+	VANDPS       Z5, Z6, Z5
+	VMOVUPS      Z5, (AX)(DX*4)
+	VBROADCASTSS last+52(FP), Z5
+	VPSRLD       $0x09, Z7, Z6
+	VPSLLD       $0x01, Z6, Z6
+	VBROADCASTSS vecdata<>+1504(SB), Z7
+	VORPS        Z7, Z6, Z6
+	VPSUBD       Z6, Z5, Z5
+	VPSRAD       $0x1f, Z5, Z5
+	VMOVUPS      64(CX)(DX*4), Z6
+	VBROADCASTSS scale+48(FP), Z7
+	VMULPS       Z7, Z6, Z6
+	VANDPS       Z5, Z6, Z5
+	VMOVUPS      Z5, 64(AX)(DX*4)
+	VBROADCASTSS last+52(FP), Z5
+	VPSRLD       $0x09, Z8, Z6
+	VPSLLD       $0x01, Z6, Z6
+	VBROADCASTSS vecdata<>+1504(SB), Z7
+	VORPS        Z7, Z6, Z6
+	VPSUBD       Z6, Z5, Z5
+	VPSRAD       $0x1f, Z5, Z5
+	VMOVUPS      128(CX)(DX*4), Z6
+	VBROADCASTSS scale+48(FP), Z7
+	VMULPS       Z7, Z6, Z6
+	VANDPS       Z5, Z6, Z5
+	VMOVUPS      Z5, 128(AX)(DX*4)
+	VBROADCASTSS last+52(FP), Z5
+	VPSRLD       $0x09, Z4, Z4
+	VPSLLD       $0x01, Z4, Z4
+	VBROADCASTSS vecdata<>+1504(SB), Z6
+	VORPS        Z6, Z4, Z4
+	VPSUBD       Z4, Z5, Z4
+	VPSRAD       $0x1f, Z4, Z4
+	VMOVUPS      192(CX)(DX*4), Z5
+	VBROADCASTSS scale+48(FP), Z6
+	VMULPS       Z6, Z5, Z5
+	VANDPS       Z4, Z5, Z4
+	VMOVUPS      Z4, 192(AX)(DX*4)
+	ADDQ         $0x00000040, DX
 	JMP          loop1
 
 done2:

@@ -129,6 +129,11 @@ func vecAddRowAVX2(dst []float32, ds int, x []float32, xs int, row []float32, pi
 //go:noescape
 func vecNormalsAVX2(dst []float32, k0 uint32, k1 uint32, c1 uint32, c2 uint32, c3 uint32)
 
+// vecDropoutAVX2 is dst = scale x, or 0 where the number that rng draws is at most last, for a multiple of 64 elements, a Philox key and a counter.
+//
+//go:noescape
+func vecDropoutAVX2(dst []float32, x []float32, scale float32, last uint32, k0 uint32, k1 uint32, c0 uint32, c1 uint32, c2 uint32, c3 uint32)
+
 // vecCopyRowsAVX2 is dst = x, c channels of each pixel.
 //
 //go:noescape
@@ -273,6 +278,11 @@ func vecAddRowAVX512(dst []float32, ds int, x []float32, xs int, row []float32, 
 //
 //go:noescape
 func vecNormalsAVX512(dst []float32, k0 uint32, k1 uint32, c1 uint32, c2 uint32, c3 uint32)
+
+// vecDropoutAVX512 is dst = scale x, or 0 where the number that rng draws is at most last, for a multiple of 64 elements, a Philox key and a counter.
+//
+//go:noescape
+func vecDropoutAVX512(dst []float32, x []float32, scale float32, last uint32, k0 uint32, k1 uint32, c0 uint32, c1 uint32, c2 uint32, c3 uint32)
 
 // vecCopyRowsAVX512 is dst = x, c channels of each pixel.
 //

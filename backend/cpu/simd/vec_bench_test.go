@@ -33,6 +33,7 @@ var vecBenches = []struct {
 		}
 	}},
 	{"Normals", 1, func(v *Vec, x, _ [5][]float32) { v.Normals(x[0], 1, 2, 3, 4) }},
+	{"Dropout", 2, func(v *Vec, x, _ [5][]float32) { v.Dropout(x[0], x[1], 0.1, 1, 2, 0, 3, 4) }},
 	{"ImageToFloat", 1, func(v *Vec, x, _ [5][]float32) { v.ImageToFloat(x[0], benchImage[:len(x[0])]) }},
 	{"ChannelSums", 1, func(v *Vec, x, c [5][]float32) {
 		v.ChannelSums(c[0], c[1], x[0], len(x[0])/benchC, benchC)

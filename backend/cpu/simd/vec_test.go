@@ -227,6 +227,33 @@ func TestVecNormals(t *testing.T) {
 	})
 }
 
+// So must the masks of dropout, from any element on; what is dropped is 0, whatever it was.
+func TestVecDropout(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	vecLevels(t, func(t *testing.T, v *Vec) {
+		for i, n := range append(vecLens, 128, 192, 1<<16) {
+			p := []float32{0.1, 0.5, 0, 1 - 0x1p-24, 0x1p-24, 0.3}[i%6]
+			seed, step := r.Uint64(), r.Uint64()
+			stream, sample, first := r.Uint32(), r.Uint32(), r.Uint32N(1<<20)
+			if i%2 == 0 {
+				first &^= 3
+			}
+			x, dst := newGuarded(r, n), newGuarded(r, n)
+			v.Dropout(dst.v, x.v, p, seed, stream, first, sample, step)
+			dst.intact(t, "Dropout")
+			for i, x := range x.v {
+				want := x * float32(1/(1-float64(p)))
+				if rng.Uniform(rng.Uint32(seed, stream, first+uint32(i), sample, step)) < p {
+					want = 0
+				}
+				if math.Float32bits(dst.v[i]) != math.Float32bits(want) {
+					t.Fatalf("n=%d, p=%g, first %d: element %d is %g, want %g", n, p, first, i, dst.v[i], want)
+				}
+			}
+		}
+	})
+}
+
 // A result must not depend on where in memory its arguments lie.
 func TestVecAlignmentIndependent(t *testing.T) {
 	vecLevels(t, func(t *testing.T, v *Vec) {

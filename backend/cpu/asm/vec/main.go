@@ -36,6 +36,7 @@ func main() {
 		e.softmax()
 		e.channelRows()
 		e.normals()
+		e.dropout()
 		e.copyRows()
 		e.transpose()
 		e.mixture()

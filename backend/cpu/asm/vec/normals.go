@@ -196,13 +196,38 @@ func (e *emitter) normals() {
 		w := e.philox(first)
 		n0, n1 := e.boxMuller(w[0], w[1])
 		n2, n3 := e.boxMuller(w[2], w[3])
-		pair := func(f func(...op.Op), a, b vec) vec { v := e.vec(); f(b, a, v); return v }
-		lo, hi := pair(e.VUNPCKLPS, n0, n1), pair(e.VUNPCKHPS, n0, n1)
-		lo2, hi2 := pair(e.VUNPCKLPS, n2, n3), pair(e.VUNPCKHPS, n2, n3)
-		bs[0].store(pair(e.VUNPCKLPD, lo, lo2), dst)
-		bs[1].store(pair(e.VUNPCKHPD, lo, lo2), dst)
-		bs[2].store(pair(e.VUNPCKLPD, hi, hi2), dst)
-		bs[3].store(pair(e.VUNPCKHPD, hi, hi2), dst)
+		for k, v := range e.inOrder([4]vec{n0, n1, n2, n3}) {
+			bs[k].store(v, dst)
+		}
+	})
+	e.end()
+}
+
+// inOrder turns four vectors, the first to fourth elements of w blocks, into the blocks one after the other.
+func (e *emitter) inOrder(n [4]vec) [4]vec {
+	pair := func(f func(...op.Op), a, b vec) vec { v := e.vec(); f(b, a, v); return v }
+	lo, hi := pair(e.VUNPCKLPS, n[0], n[1]), pair(e.VUNPCKHPS, n[0], n[1])
+	lo2, hi2 := pair(e.VUNPCKLPS, n[2], n[3]), pair(e.VUNPCKHPS, n[2], n[3])
+	return [4]vec{pair(e.VUNPCKLPD, lo, lo2), pair(e.VUNPCKHPD, lo, lo2), pair(e.VUNPCKLPD, hi, hi2), pair(e.VUNPCKHPD, hi, hi2)}
+}
+
+// dropout compares integers: what rng.Uniform makes of a word is less than p where rng's odd number of 24 bits is less than p 2^24, which
+// last is rounded up.
+func (e *emitter) dropout() {
+	e.begin("Dropout", "(dst, x []float32, scale float32, last, k0, k1, c0, c1, c2, c3 uint32)",
+		"dst = scale x, or 0 where the number that rng draws is at most last, for a multiple of 64 elements, a Philox key and a counter.")
+	e.keep("M0", "M1", "W0", "W1")
+	dst, x, i, from, first := e.base("dst"), e.base("x"), e.GP64(), e.GP64(), e.GP64()
+	e.Load(e.Param("c0"), from.As32())
+	e.XORQ(i, i)
+	e.groups(i, e.length("dst"), 4, func(bs []block) {
+		e.MOVQ(i, first)
+		e.SHRQ(op.U8(2), first)
+		e.ADDQ(from, first)
+		for k, w := range e.inOrder(e.philox(first)) {
+			kept := e.shift(e.VPSRAD, 31, e.isub(e.scalar("last"), e.odd24(w)))
+			bs[k].store(e.and(e.mul(bs[k].load(x), e.scalar("scale")), kept), dst)
+		}
 	})
 	e.end()
 }
