@@ -19,7 +19,6 @@ type product struct {
 	bias             []float32 // [cols/NR][NR], or nil
 	perBlock, blocks int       // rows of C a task works on, and how many such blocks
 	group            int       // panels of columns a task works on
-	ahead            bool      // while a worker works on one panel, it fetches the next
 
 	// done, if it is not nil, is told of count rows that are complete, pixels side by side in the grid, and their columns.
 	done func(n, y, x, count, from, to int)
@@ -39,8 +38,7 @@ const (
 	blockFloats = 8 << 10
 	sharedPanel = 128 << 10
 
-	productTasks = 16      // wanted
-	cacheBytes   = 1 << 20 // of B that the second-level cache holds, about
+	productTasks = 16 // wanted
 )
 
 // split cuts the product into tasks.
@@ -52,7 +50,6 @@ func (p *product) split(b *Backend) {
 	} else {
 		p.perBlock = 64 * mr
 	}
-	p.ahead = 4*depth*p.cols > cacheBytes // B comes from memory
 	// Few rows are one block: a block reads all of its panels of B.
 	blocks := ceil(productTasks, p.groups(b))
 	p.perBlock = min(p.perBlock, max(ceil(rows, blocks*mr)*mr, mr))
@@ -80,7 +77,6 @@ func (p *product) rows(b *Backend, worker, from, to, panel int) {
 	g := &w.gemm
 	*g = simd.GEMMArgs{KC: p.kc}
 	cols := min(nr, p.cols-panel*nr)
-	gemm, width := b.tile.For(cols)
 	step := max(1, maxPanel/(p.kc*nr)) // taps at a time
 	for t := 0; t < len(p.taps) || t == 0; t += step {
 		taps := p.taps[t:min(t+step, len(p.taps))]
@@ -92,14 +88,16 @@ func (p *product) rows(b *Backend, worker, from, to, panel int) {
 		if len(taps) > 0 {
 			g.Taps, g.B = &taps[0], &p.b[(panel*len(p.taps)+t)*p.kc*nr]
 		}
-		var next []float32 // what of B this worker needs after these taps
-		if p.ahead && p.groups(b) == b.panels(p.cols) {
-			if at := (panel*len(p.taps) + t + len(taps)) * p.kc * nr; t+step < len(p.taps) {
-				next = p.b[at:][:min(step, len(p.taps)-t-len(taps))*p.kc*nr]
-			} else if panel+1 < b.panels(p.cols) { // of the panel that it takes next, most likely
-				next = p.b[at:][:min(step, len(p.taps))*p.kc*nr]
-			}
+		// What of B the worker needs after these taps: those that follow, of this panel or of the next, or, most likely, the first panel's.
+		last := (panel*len(p.taps) + t + len(taps)) * p.kc * nr
+		follow := min(step, len(p.taps)-t-len(taps))
+		if follow == 0 {
+			follow = min(step, len(p.taps))
 		}
+		if last == len(p.b) {
+			last = 0
+		}
+		next := p.b[last:][:follow*p.kc*nr]
 		pixel := p.cursor(from)
 		for m := from; m < to; m += mr {
 			if g.Ahead = nil; len(next) > 0 {
@@ -107,18 +105,19 @@ func (p *product) rows(b *Backend, worker, from, to, panel int) {
 				next = next[min(len(taps)*simd.Fetched(p.kc), len(next)):]
 			}
 			rows := min(mr, to-m)
+			gemm, height, width := b.tile.For(rows, cols)
 			g.A, g.C = p.a, ptr(p.c, panel*nr)
 			for i := range rows {
 				g.Pix[i], g.Out[i] = pixel.a, pixel.c
 				pixel.next(p)
 			}
-			if rows == mr && cols == width {
+			if rows == height && cols == width {
 				gemm(g)
 				continue
 			}
 			var out [simd.MaxMR]int
 			copy(out[:], g.Out[:rows])
-			for i := range mr {
+			for i := range height {
 				if i >= rows {
 					g.Pix[i] = g.Pix[0]
 				} else if g.Acc {

@@ -21,7 +21,8 @@ type winoConv struct {
 	in, out                int // channels
 	mr, nr                 int
 	few, kept              bool
-	block, group           int // tiles, and panels of nr output channels, of a task
+	block, group           int // tiles, and panels of nr output channels, of a task,
+	wide                   int // and panels that are multiplied before they are transformed
 	partIn, parts          int // of the kernel, which is transformed partIn input channels at a time
 	uPlane, vPlane, mPlane int // floats of a plane: of the kernel or a part, of a block's inputs, of its products with a panel
 	threads                int
@@ -32,7 +33,8 @@ const (
 	fewTiles   = 64           // at most: the products of a panel stay in the second-level cache
 	fewKernel  = 8 << 10      // elements of [in, out] at least: with fewer, the kernel's planes do
 	keptKernel = 32 << 10     // elements of [in, out] at most whose planes are kept with many tiles
-	winoFloats = 64 << 10     // of the transformed inputs of a block, about
+	winoBlock  = 32           // tiles of a task: with fewer, a plane of the kernel is read too often, with more, a block's planes leave the second-level cache
+	winoWide   = 4            // panels that are multiplied while the tiles of a plane are in the first-level cache
 	winoTasks  = 32           // wanted
 	winoGroup  = 128          // least output channels of a task, which make up for transforming its inputs
 	winoLeast  = 8            // tasks, for which a group may have less
@@ -45,12 +47,13 @@ func (b *Backend) newWinoConv(form *simd.Wino, tiles winoTiles, in, out int) win
 	c.partIn = partFloats / c.planes / c.nr
 	c.parts = ceil(in, c.partIn)
 	if c.few = tiles.count() <= fewTiles && in*out >= fewKernel; c.few {
-		c.block, c.group = ceil(tiles.count(), c.mr)*c.mr, 1
+		c.block, c.group, c.wide = ceil(tiles.count(), c.mr)*c.mr, 1, 1
 		c.uPlane = c.partIn*c.nr + planeGap
 	} else {
-		c.block = ceil(min(max(winoFloats/(c.planes*in), 16), 64, tiles.count()), c.mr) * c.mr
+		c.block = ceil(min(winoBlock, tiles.count()), c.mr) * c.mr
 		work := c.panels() * c.blocks()
 		c.group = max(ceil(work, winoTasks), min(ceil(winoGroup, c.nr), ceil(work, winoLeast)))
+		c.wide = min(winoWide, c.group)
 		c.uPlane = c.panels()*in*c.nr + planeGap
 	}
 	c.vPlane, c.mPlane = c.block*in+planeGap, c.block*c.nr+planeGap
@@ -98,7 +101,7 @@ func (c *winoConv) floats() int {
 	} else if c.kept {
 		once = 0
 	}
-	return c.planes*once + c.threads*(c.planes*(each+c.mPlane)+c.raw()+simd.WinoScratch)
+	return c.planes*once + c.threads*(c.planes*(each+c.wide*c.mPlane)+c.raw()+simd.WinoScratch)
 }
 
 // winoRun is a winoConv with its memory.
@@ -113,7 +116,8 @@ type winoRun struct {
 }
 
 // winoWorker is what a worker uses: u [planes][panels][in][nr], the same for all, or with few tiles [planes][partIn][nr]; v
-// [planes][block][in], with few tiles the same for all; m [planes][block][nr]; raw, a part of the kernel, [9][partIn][nr].
+// [planes][block][in], with few tiles the same for all; m
+// [wide][planes][block][nr]; raw, a part of the kernel, [9][partIn][nr].
 type winoWorker struct{ u, v, m, raw, scratch []float32 }
 
 // prepareWinoConv returns what computes the convolution of the call's first input with its second.
@@ -139,7 +143,7 @@ func prepareWinoConv(c *call, data bool) func() {
 		} else if i == 0 || r.few {
 			w.u = take(r.planes * r.uPlane)
 		}
-		w.m, w.raw, w.scratch = take(r.planes*r.mPlane), take(r.raw()), take(simd.WinoScratch)
+		w.m, w.raw, w.scratch = take(r.wide*r.planes*r.mPlane), take(r.raw()), take(simd.WinoScratch)
 	}
 	var refresh func()
 	r.x, refresh = c.padded(c.in[0].image(), 1, rest)
@@ -182,9 +186,13 @@ func (r *winoRun) blockTask(worker, i int) {
 	group, block := i/r.blocks(), i%r.blocks()
 	from, to := block*r.block, min((block+1)*r.block, r.tiles.count())
 	r.transformInputs(worker, from, to, 0)
-	for panel := group * r.group; panel < min((group+1)*r.group, r.panels()); panel++ {
-		r.multiply(worker, panel, to-from, 0, r.in, panel*r.in*r.nr, nil)
-		r.transformOutputs(worker, from, to, panel)
+	end := min((group+1)*r.group, r.panels())
+	for panel := group * r.group; panel < end; panel += r.wide {
+		count := min(r.wide, end-panel)
+		r.multiply(worker, panel, count, to-from, 0, r.in, panel*r.in*r.nr, nil)
+		for k := range count {
+			r.transformOutputs(worker, from, to, panel+k, k)
+		}
 	}
 }
 
@@ -197,9 +205,9 @@ func (r *winoRun) inputTask(worker, i int) {
 func (r *winoRun) panelTask(worker, panel int) {
 	for from := 0; from < r.in; from += r.partIn {
 		r.transformKernel(worker, panel, from, 0)
-		r.multiply(worker, panel, r.tiles.count(), from, min(r.partIn, r.in-from), 0, r.following(panel, from))
+		r.multiply(worker, panel, 1, r.tiles.count(), from, min(r.partIn, r.in-from), 0, r.following(panel, from))
 	}
-	r.transformOutputs(worker, 0, r.tiles.count(), panel)
+	r.transformOutputs(worker, 0, r.tiles.count(), panel, 0)
 }
 
 // turned is where a part of a panel of weights that stay is kept.
@@ -257,8 +265,8 @@ func (r *winoRun) transformInputs(worker, from, to, row int) {
 	})
 }
 
-// transformOutputs writes a panel of the tiles [from, to) from m.
-func (r *winoRun) transformOutputs(worker, from, to, panel int) {
+// transformOutputs writes a panel of the tiles [from, to) from the k-th of m.
+func (r *winoRun) transformOutputs(worker, from, to, panel, k int) {
 	mem, a := &r.worker[worker], &r.c.workers[worker].wino
 	*a = simd.WinoArgs{
 		SrcRow: r.form.Patch() * r.mPlane, SrcCol: r.mPlane, SrcNext: r.nr,
@@ -269,7 +277,7 @@ func (r *winoRun) transformOutputs(worker, from, to, panel int) {
 	}
 	m := r.form.Tile
 	r.tiles.runs(from, to, func(i, n, y, x, count int) {
-		a.Src, a.Dst, a.Count = &mem.m[i*r.nr], ptr(r.y.patch(r.form, n, y, x, 0), panel*r.nr), count
+		a.Src, a.Dst, a.Count = &mem.m[k*r.planes*r.mPlane+i*r.nr], ptr(r.y.patch(r.form, n, y, x, 0), panel*r.nr), count
 		r.form.Output(a)
 		for h := m * y; h < m*y+m; h++ {
 			r.c.finish(r.y, n, h, m*x, 1, m*count, panel*r.nr, panel*r.nr+a.N)
@@ -277,25 +285,36 @@ func (r *winoRun) transformOutputs(worker, from, to, panel int) {
 	})
 }
 
-// multiply computes, or after from 0 adds to, the products of the first rows of v with a panel of u: of n input channels, which
+// multiply computes, or after from 0 adds to, the products of the first rows of v with some panels of u: of n input channels, which
 // lie at a place in each plane of u. What v holds behind the last row, up to a whole tile of rows, goes into rows of m that
-// nobody reads. Meanwhile ahead is fetched, or as much of it as there is time for.
-func (r *winoRun) multiply(worker, panel, rows, from, n, at int, ahead []float32) {
+// nobody reads. Meanwhile ahead, or without it the part of u that is next, is fetched, or as much of it as there is time for.
+func (r *winoRun) multiply(worker, panel, panels, rows, from, n, at int, ahead []float32) {
 	mem, g := &r.worker[worker], &r.c.workers[worker].gemm
 	*g = simd.GEMMArgs{Taps: &oneTap[0], NTaps: 1, KC: n, Acc: from > 0}
 	for i := range r.mr {
 		g.Pix[i], g.Out[i] = i*r.in, i*r.nr
 	}
-	gemm, _ := r.c.tile.For(r.out - panel*r.nr)
-	for p := range r.planes {
-		g.B = &mem.u[p*r.uPlane+at]
-		for row := 0; row < rows; row += r.mr {
-			if g.Ahead = nil; len(ahead) > 0 {
-				g.Ahead = &ahead[0]
-				ahead = ahead[min(simd.Fetched(n), len(ahead)):]
+	total := r.planes * panels
+	part := func(i int) []float32 { return mem.u[i/panels*r.uPlane+at+i%panels*r.in*r.nr:] }
+	for i := range total {
+		p, k := i/panels, i%panels
+		g.B = &part(i)[0]
+		next := ahead
+		if next == nil && i+1 < total {
+			next = part(i + 1)[:n*r.nr]
+		}
+		for row := 0; row < rows; {
+			gemm, height, _ := r.c.tile.For(rows-row, r.out-(panel+k)*r.nr)
+			if g.Ahead = nil; len(next) > 0 {
+				g.Ahead = &next[0]
+				next = next[min(simd.Fetched(n), len(next)):]
 			}
-			g.A, g.C = &mem.v[p*r.vPlane+row*r.in+from], &mem.m[p*r.mPlane+row*r.nr]
+			g.A, g.C = &mem.v[p*r.vPlane+row*r.in+from], &mem.m[(k*r.planes+p)*r.mPlane+row*r.nr]
 			gemm(g)
+			row += height
+		}
+		if ahead != nil {
+			ahead = next
 		}
 	}
 }

@@ -11,15 +11,19 @@ type Tile struct {
 	GEMM   func(*GEMMArgs)
 	Outer  func(*OuterArgs)
 	narrow func(*GEMMArgs) // GEMM of the first NR/2 columns, or nil
+	short  func(*GEMMArgs) // GEMM of the first MR/2 rows, or nil
 }
 
-// For returns what computes the first cols columns of GEMM's tile and leaves
-// those of C from width on as they are; width is at least cols.
-func (t *Tile) For(cols int) (gemm func(*GEMMArgs), width int) {
-	if t.narrow != nil && cols <= t.NR/2 {
-		return t.narrow, t.NR / 2
+// For returns what computes the first rows and cols of GEMM's tile and leaves those of C from height and width on as they are, which are
+// at least as many.
+func (t *Tile) For(rows, cols int) (gemm func(*GEMMArgs), height, width int) {
+	switch {
+	case t.narrow != nil && cols <= t.NR/2:
+		return t.narrow, t.MR, t.NR / 2
+	case t.short != nil && rows <= t.MR/2:
+		return t.short, t.MR / 2, t.NR
 	}
-	return t.GEMM, t.NR
+	return t.GEMM, t.MR, t.NR
 }
 
 // TileFor returns the kernels of level l, or of the highest supported level

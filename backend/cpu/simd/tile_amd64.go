@@ -14,6 +14,11 @@ func gemmAVX2(args *GEMMArgs)
 //go:noescape
 func gemmNarrowAVX2(args *GEMMArgs)
 
+// gemmShortAVX2 is Tile.GEMM for tiles of 3x16.
+//
+//go:noescape
+func gemmShortAVX2(args *GEMMArgs)
+
 // outerAVX2 is Tile.Outer for tiles of 6x16.
 //
 //go:noescape
@@ -33,6 +38,11 @@ func gemmAVX512(args *GEMMArgs)
 //
 //go:noescape
 func gemmNarrowAVX512(args *GEMMArgs)
+
+// gemmShortAVX512 is Tile.GEMM for tiles of 4x32.
+//
+//go:noescape
+func gemmShortAVX512(args *GEMMArgs)
 
 // outerAVX512 is Tile.Outer for tiles of 8x32.
 //

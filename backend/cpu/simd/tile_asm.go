@@ -8,9 +8,9 @@ const haveAsm = true
 func tileFor(l Level) Tile {
 	switch l {
 	case AVX512:
-		return Tile{8, 32, gemmAVX512, outerAVX512, gemmNarrowAVX512}
+		return Tile{8, 32, gemmAVX512, outerAVX512, gemmNarrowAVX512, gemmShortAVX512}
 	case AVX2:
-		return Tile{6, 16, gemmAVX2, outerAVX2, gemmNarrowAVX2}
+		return Tile{6, 16, gemmAVX2, outerAVX2, gemmNarrowAVX2, gemmShortAVX2}
 	}
 	return genericTile
 }

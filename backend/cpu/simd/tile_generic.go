@@ -9,7 +9,7 @@ const (
 	genericNR = 8
 )
 
-var genericTile = Tile{genericMR, genericNR, gemmGeneric, outerGeneric, nil}
+var genericTile = Tile{genericMR, genericNR, gemmGeneric, outerGeneric, nil, nil}
 
 // at returns the element at offset i from p.
 func at(p *float32, i int) *float32 {

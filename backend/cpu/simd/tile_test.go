@@ -64,7 +64,7 @@ func (s *sum) add(a, b float32) {
 	s[1] += math.Abs(p)
 }
 
-func testGEMM(t *testing.T, tile Tile, gemm func(*GEMMArgs), cols int, seed uint64, kc, ntaps int, bias, add, acc, repeat bool) {
+func testGEMM(t *testing.T, tile Tile, gemm func(*GEMMArgs), rows, cols int, seed uint64, kc, ntaps int, bias, add, acc, repeat bool) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	mr, nr := tile.MR, tile.NR
 	reach := 2*kc + 5 // largest distance of a tap
@@ -104,7 +104,7 @@ func testGEMM(t *testing.T, tile Tile, gemm func(*GEMMArgs), cols int, seed uint
 	}
 
 	want := map[int][2]float64{}
-	for i := range mr {
+	for i := range rows {
 		for j := range cols {
 			var s sum
 			for ti, tap := range taps {
@@ -150,9 +150,10 @@ func TestGEMM(t *testing.T) {
 					seed++
 					bit := func(i int) bool { return flags>>i&1 == 1 }
 					t.Run(fmt.Sprintf("kc%d/taps%d/flags%x", kc, ntaps, flags), func(t *testing.T) {
-						testGEMM(t, tile, tile.GEMM, tile.NR, seed, kc, ntaps, bit(0), bit(1), bit(2), bit(3))
-						if gemm, cols := tile.For(1); cols < tile.NR {
-							testGEMM(t, tile, gemm, cols, seed, kc, ntaps, bit(0), bit(1), bit(2), bit(3))
+						for _, part := range [][2]int{{tile.MR, tile.NR}, {tile.MR, 1}, {1, tile.NR}} { // the whole tile, half of its columns, of its rows
+							if gemm, rows, cols := tile.For(part[0], part[1]); part[0]*part[1] == tile.MR*tile.NR || rows*cols < tile.MR*tile.NR {
+								testGEMM(t, tile, gemm, rows, cols, seed, kc, ntaps, bit(0), bit(1), bit(2), bit(3))
+							}
 						}
 					})
 				}

@@ -129,12 +129,15 @@ func (g generator) storeRow(s shape, acc []reg.VecVirtual, i int, m op.Mem) {
 	}
 }
 
-// gemm emits gemm<level>, or gemmNarrow<level>, which computes half of the columns. The row pointers stay fixed: a tap only moves the
-// index that all rows share, so changing taps costs a few instructions.
-func (g generator) gemm(s shape, narrow bool) {
-	name, row := "gemm", s.nv*s.width // bytes of a row of B
-	if narrow {
-		name, s.nv = "gemmNarrow", s.nv/2
+// gemm emits gemm<part><level>, for a part of the tile gemmNarrow<level>, which computes half of the columns, or gemmShort<level>, half of the
+// rows. The row pointers stay fixed: a tap only moves the index that all rows share, so changing taps costs a few instructions.
+func (g generator) gemm(s shape, part string) {
+	name, row := "gemm"+part, s.nv*s.width // bytes of a row of B
+	switch part {
+	case "Narrow":
+		s.nv /= 2
+	case "Short":
+		s.mr /= 2
 	}
 	args := g.args(s, name, "GEMMArgs", "%s is Tile.GEMM for tiles of %dx%d.")
 	acc := s.vectors(s.mr * s.nv)

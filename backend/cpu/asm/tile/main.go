@@ -48,8 +48,9 @@ func main() {
 		{"AVX2", 6, 2, 32, ctx.YMM},
 		{"AVX512", 8, 2, 64, ctx.ZMM},
 	} {
-		gen.gemm(s, false)
-		gen.gemm(s, true)
+		gen.gemm(s, "")
+		gen.gemm(s, "Narrow")
+		gen.gemm(s, "Short")
 		gen.outer(s)
 		gen.peak(s)
 	}
