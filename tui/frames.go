@@ -17,7 +17,7 @@ type frameClock struct {
 
 const (
 	idleRate  = 4                     // looks a second while nothing changes
-	idleAfter = 60 * time.Millisecond // without a change: some frames
+	idleAfter = 25 * time.Millisecond // without a change: a frame and a half
 )
 
 // calmMsg says that nothing has changed for a while.

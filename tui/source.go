@@ -38,8 +38,10 @@ type Frame struct {
 // can read them cost processor time here and bytes on the line.
 const (
 	redraw  = time.Second / 4
-	numbers = time.Second / 2       // where there is nothing but the numbers of steps
+	numbers = time.Second           // where there is nothing but the numbers of steps
 	shortly = 30 * time.Millisecond // with what belongs together
+
+	backlog = 256 // numbers that come at once: there are more, and they are no news
 )
 
 // batchMsg is what a channel brought since the last look.
@@ -48,17 +50,22 @@ type batchMsg[T any] struct {
 	closed bool
 }
 
-// gather waits for the first item of a channel, then takes along what comes within one redraw.
+// gather waits for the first item of a channel, and for the end of a redraw since it was called, and takes along what comes until then.
 func gather[T any](ch <-chan T) tea.Cmd {
-	return gatherFor(ch, redraw, func(T) bool { return false })
+	return gatherFor(ch, redraw, nil, func(T) bool { return false })
 }
 
-// gatherEvents is gather for events: what is no number is shown at once.
-func gatherEvents(ch <-chan run.Event) tea.Cmd {
-	return gatherFor(ch, numbers, func(e run.Event) bool { return e.Metrics == nil })
+// gatherEvents is gather for events: what is no number is shown at once, and numbers with the picture that now tells of.
+func gatherEvents(ch <-chan run.Event, now <-chan struct{}) tea.Cmd {
+	n := 0
+	return gatherFor(ch, numbers, now, func(e run.Event) bool {
+		n++
+		return e.Metrics == nil || n == backlog
+	})
 }
 
-func gatherFor[T any](ch <-chan T, most time.Duration, urgent func(T) bool) tea.Cmd {
+func gatherFor[T any](ch <-chan T, most time.Duration, now <-chan struct{}, urgent func(T) bool) tea.Cmd {
+	next := time.Now().Add(most)
 	return func() tea.Msg {
 		var m batchMsg[T]
 		var end <-chan time.Time
@@ -73,7 +80,7 @@ func gatherFor[T any](ch <-chan T, most time.Duration, urgent func(T) bool) tea.
 			case !hurried && urgent(v):
 				hurried, end = true, time.After(shortly)
 			case end == nil:
-				end = time.After(most)
+				end = time.After(max(shortly, time.Until(next)))
 			}
 			return true
 		}
@@ -88,6 +95,8 @@ func gatherFor[T any](ch <-chan T, most time.Duration, urgent func(T) bool) tea.
 					return m
 				}
 			case <-end:
+				return m
+			case <-now:
 				return m
 			}
 		}

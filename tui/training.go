@@ -54,6 +54,7 @@ type training struct {
 	stopping bool             // we asked for the end
 	exit     bool             // and leave when it has come
 	pictures []Frame          // new, not hung yet
+	now      chan struct{}    // what is known of the steps is to be shown now
 	panels   map[string]drawnPanel
 	big      int  // the panel that has the whole tab, 0 is none
 	small    bool // there was no room for tabs
@@ -63,7 +64,7 @@ type training struct {
 func newTraining(src Source, opt Options) *training {
 	t := &training{
 		ctx: context.Background(), src: src, readOnly: opt.ReadOnly, title: clean(opt.Title), logScale: true, opened: time.Now(),
-		captions: map[string]string{}, frames: map[string]int64{},
+		captions: map[string]string{}, frames: map[string]int64{}, now: make(chan struct{}, 1),
 		places: [tabs]tab{&trainTab{}, &samplesTab{}, &samplerTab{}, &systemTab{}, &runsTab{}, &logsTab{}, &configTab{}},
 	}
 	if opt.Desk != nil {
@@ -89,7 +90,7 @@ type sentMsg struct {
 }
 
 func (t *training) init() tea.Cmd {
-	cmds := []tea.Cmd{gatherEvents(t.src.Events()), tick(time.Second / 8)}
+	cmds := []tea.Cmd{gatherEvents(t.src.Events(), t.now), tick(time.Second / 8)}
 	if f := t.src.Frames(); f != nil {
 		cmds = append(cmds, gather(f))
 	}
@@ -107,11 +108,15 @@ func (t *training) update(msg tea.Msg) tea.Cmd {
 			news = t.places[tabSamples].open(t)
 		}
 		if !msg.closed {
-			return tea.Batch(gatherEvents(t.src.Events()), news)
+			return tea.Batch(gatherEvents(t.src.Events(), t.now), news)
 		}
 		return tea.Batch(t.ended(), news)
 	case batchMsg[Frame]:
 		t.pictures = append(t.pictures, msg.items...)
+		select {
+		case t.now <- struct{}{}: // one frame for both
+		default:
+		}
 		if !msg.closed {
 			return gather(t.src.Frames())
 		}

@@ -20,7 +20,7 @@ import (
 // How often an attached screen looks.
 const (
 	logPoll    = 200 * time.Millisecond // at the log
-	lockPoll   = 300 * time.Millisecond // whether the trainer lives
+	lockPoll   = 400 * time.Millisecond // whether the trainer lives, while its log is silent
 	endPoll    = 20 * time.Millisecond  // the same, after it said that it ends
 	socketPoll = time.Second            // for its socket, while there is no connection
 	// A trainer on another machine has no socket here, and perhaps no lock that this machine sees: its log says that it lives.
@@ -42,6 +42,7 @@ type attached struct {
 	frames chan tui.Frame
 	lost   chan run.Event // events that come through the socket
 	tried  chan struct{}  // closed once the socket has been tried
+	asked  chan struct{}  // the trainer has been told to do something
 
 	mu     sync.Mutex
 	client *socket.Client
@@ -64,7 +65,7 @@ func attachAs(ctx context.Context, folder *run.Folder, role socket.Role, name st
 	a := &attached{
 		folder: folder, role: role, name: name, live: map[string]int64{},
 		events: make(chan run.Event, 4096), frames: make(chan tui.Frame, 8), lost: make(chan run.Event, 256),
-		tried: make(chan struct{}),
+		tried: make(chan struct{}), asked: make(chan struct{}, 1),
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wait sync.WaitGroup
@@ -103,7 +104,12 @@ func (a *attached) Send(c run.Command) error {
 	if client == nil {
 		return errors.New("no trainer listens here: it is on another machine, or has just begun")
 	}
-	return client.Send(c)
+	err := client.Send(c)
+	select {
+	case a.asked <- struct{}{}:
+	default: // nobody has looked since the last one
+	}
+	return err
 }
 
 // Kill implements tui.Remote.
@@ -115,7 +121,7 @@ func (a *attached) follow(ctx context.Context) {
 	defer cancel()
 	last := make(chan struct{}) // closed when no more is written: what is in the log then is all
 	noMore := sync.OnceFunc(func() { close(last) })
-	log := run.FollowTo(ctx, a.folder.Dir(), logPoll, last)
+	log := run.FollowTo(ctx, a.folder.Dir(), logPoll, last, a.asked)
 	tick := time.NewTicker(lockPoll)
 	defer tick.Stop()
 	quiet := 0 // looks at the lock since the last event
@@ -131,6 +137,8 @@ func (a *attached) follow(ctx context.Context) {
 			quiet = 0
 			if a.note(e); e.End != nil {
 				tick.Reset(endPoll)
+			} else if a.preview == nil {
+				tick.Reset(lockPoll)
 			}
 			if e.Time.After(began) {
 				lost = a.lost

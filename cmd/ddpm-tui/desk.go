@@ -116,7 +116,13 @@ func flatten(prefix string, object map[string]any) []tui.Setting {
 }
 
 // drawSamples draws samples from the run's latest checkpoint, in this process, which need not be the one that trains.
-func drawSamples(ctx context.Context, folder *run.Folder, r tui.SampleRequest) (<-chan tui.SampleFrame, error) {
+func drawSamples(ctx context.Context, folder *run.Folder, r tui.SampleRequest) (_ <-chan tui.SampleFrame, err error) {
+	done := heavy()
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
 	t, warnings, err := model.Load(folder.Dir(), r.Raw)
 	if errors.Is(err, run.ErrNoCheckpoint) {
 		return nil, fmt.Errorf("%w: c saves one while the run trains", run.ErrNoCheckpoint)
@@ -143,6 +149,7 @@ func drawSamples(ctx context.Context, folder *run.Folder, r tui.SampleRequest) (
 	steps := len(s.Timesteps())
 	go func() {
 		defer close(frames)
+		defer done()
 		defer func() { _ = errors.Join(mem.Close(), b.Close()) }() // what it drew is out
 		send := func(f tui.SampleFrame) {
 			select {

@@ -304,7 +304,7 @@ func TestFollowTo(t *testing.T) {
 	l := openLog(t, f)
 	appendAll(t, l, step(1, 1))
 	last := make(chan struct{})
-	ch := FollowTo(t.Context(), f.Dir(), time.Hour, last)
+	ch := FollowTo(t.Context(), f.Dir(), time.Hour, last, nil)
 	receive(t, ch, 1)
 	appendAll(t, l, step(2, 1), step(3, 1))
 	close(last)
@@ -312,6 +312,22 @@ func TestFollowTo(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	closed(t, ch)
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who has asked the trainer for something sees what comes of it, however seldom one looks.
+func TestFollowSoon(t *testing.T) {
+	f := create(t)
+	l := openLog(t, f)
+	appendAll(t, l, step(1, 1))
+	soon := make(chan struct{})
+	ch := FollowTo(t.Context(), f.Dir(), time.Hour, nil, soon)
+	receive(t, ch, 1)
+	appendAll(t, l, step(2, 1))
+	soon <- struct{}{}
+	receive(t, ch, 1)
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}

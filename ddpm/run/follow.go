@@ -16,31 +16,48 @@ import (
 // is no event is passed over. The channel is closed when ctx ends, or at an
 // event of a newer version, which is said first.
 func Follow(ctx context.Context, dir string, poll time.Duration) <-chan Event {
-	return FollowTo(ctx, dir, poll, nil)
+	return FollowTo(ctx, dir, poll, nil, nil)
 }
 
 // FollowTo is Follow up to what the log has when last is closed: from then on
 // it looks once more, and closes the channel. It is for a trainer that is known
 // to have ended.
-func FollowTo(ctx context.Context, dir string, poll time.Duration, last <-chan struct{}) <-chan Event {
+//
+// After a look that brought steps and nothing else it waits for three times
+// poll: nobody can read them faster. Unless something has been asked of the
+// trainer, which soon tells: then it looks every poll for a while.
+func FollowTo(ctx context.Context, dir string, poll time.Duration, last, soon <-chan struct{}) <-chan Event {
 	f := &follower{dir: dir, out: make(chan Event, 256)}
+	poll = max(poll, time.Millisecond)
 	go func() {
 		defer close(f.out)
-		tick := time.NewTicker(max(poll, time.Millisecond))
+		tick := time.NewTicker(poll)
 		defer tick.Stop()
+		var eager time.Time // until then
 		for f.look(ctx) {
+			if f.steady && time.Now().After(eager) {
+				tick.Reset(3 * poll)
+			} else {
+				tick.Reset(poll)
+			}
 			select {
 			case <-ctx.Done():
 				return
 			case <-last:
 				f.look(ctx)
 				return
+			case <-soon:
+				eager = time.Now().Add(answers)
 			case <-tick.C:
 			}
 		}
 	}()
 	return f.out
 }
+
+// answers is how long the trainer may take to do what it was asked to, and to
+// say so.
+const answers = 3 * time.Second
 
 type follower struct {
 	dir  string
@@ -49,10 +66,13 @@ type follower struct {
 	size int64  // of the log at the last look
 	step int64  // of the last event
 	said string // the last trouble, to say it once
+
+	steady bool // the last look brought steps, and nothing else
 }
 
 // look sends what is new and reports whether to look again.
 func (f *follower) look(ctx context.Context) bool {
+	f.steady = false
 	if info, err := os.Stat(filepath.Join(f.dir, eventsName)); err == nil {
 		if info.Size() == f.size && f.said == "" {
 			return true
@@ -67,6 +87,7 @@ func (f *follower) look(ctx context.Context) bool {
 		return true
 	}
 	defer func() { _ = s.file.Close() }() // it was only read
+	f.steady = true
 	for {
 		e, err := s.next()
 		f.at = s.at
@@ -76,6 +97,7 @@ func (f *follower) look(ctx context.Context) bool {
 		case err == nil:
 			f.said = ""
 			f.step = e.Step
+			f.steady = f.steady && e.Metrics != nil
 			if !f.send(ctx, e) {
 				return false
 			}

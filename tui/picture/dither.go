@@ -16,10 +16,10 @@ type cube struct {
 	known   [3][256]tally
 }
 
-// A tally is what a channel's value adds to the index of a colour, and the value it becomes.
+// A tally is what a channel's value adds to the index of a colour, and what is lost of the value.
 type tally struct {
 	index uint8
-	value int32
+	error int32
 }
 
 func newCube(r, g, b []uint8) *cube {
@@ -38,7 +38,7 @@ func newCube(r, g, b []uint8) *cube {
 	for ch, weight := range [3]int{len(g) * len(b), len(b), 1} {
 		for v := range 256 {
 			k := int(c.nearest[ch][v])
-			c.known[ch][v] = tally{uint8(k * weight), int32(c.levels[ch][k])}
+			c.known[ch][v] = tally{uint8(k * weight), int32(v) - int32(c.levels[ch][k])}
 		}
 	}
 	for _, rv := range r {
@@ -146,10 +146,11 @@ func (t *table) pick(r, g, b int) (int, [3]int) {
 }
 
 // dither maps img to a palette with Floyd-Steinberg error diffusion, passing on strength sixteenths of the error: all of it where the
-// pixels are small, less where each can be seen. Transparent pixels get the index hole, and spread no error.
+// pixels are small, less where each can be seen. Transparent pixels get the index hole, and spread no error. The result is
+// borrowed.
 func dither(img *image.RGBA, pick func(r, g, b int) (int, [3]int), strength int, hole uint8) []uint8 {
 	w, h := img.Rect.Dx(), img.Rect.Dy()
-	out := make([]uint8, w*h)
+	out := borrow(w * h)
 	here, next := make([][3]int, w+2), make([][3]int, w+2) // sixteenths; one cell of margin on both sides
 	for y := range h {
 		row := img.Pix[img.PixOffset(0, y):]
@@ -179,37 +180,34 @@ func dither(img *image.RGBA, pick func(r, g, b int) (int, [3]int), strength int,
 	return out
 }
 
-// dither is the function of that name for a cube, with the whole of the error: the same pixels in a fraction of the time.
+// dither is the function of that name for a cube, with the whole of the error: the same pixels in a fraction of the time. What a pixel of
+// the row below gets from the three above it is added up on the way, and stored once.
 func (c *cube) dither(img *image.RGBA, hole uint8) []uint8 {
 	w, h := img.Rect.Dx(), img.Rect.Dy()
-	out := make([]uint8, w*h)
-	here, next := make([]int32, 3*(w+2)), make([]int32, 3*(w+2)) // as there
+	out := borrow(w * h)
+	below := make([][3]int32, w) // sixteenths for the row to come
 	for y := range h {
 		row, to := img.Pix[img.PixOffset(0, y):][:4*w], out[y*w:][:w]
-		var right [3]int32 // what the pixel before passes on
+		var e, before, sum [3]int32 // the error of the pixel, of the one before, and what is below that one so far
 		for x := range to {
-			p := row[4*x : 4*x+4 : 4*x+4]
+			p, now := row[4*x:4*x+4:4*x+4], below[x]
 			if p[3] == 0 {
 				to[x] = hole
-				right = [3]int32{}
-				continue
+				e = [3]int32{}
+			} else {
+				r := c.known[0][min(255, max(0, int32(p[0])+(now[0]+7*e[0]+8)>>4))]
+				g := c.known[1][min(255, max(0, int32(p[1])+(now[1]+7*e[1]+8)>>4))]
+				b := c.known[2][min(255, max(0, int32(p[2])+(now[2]+7*e[2]+8)>>4))]
+				to[x] = r.index + g.index + b.index
+				e = [3]int32{r.error, g.error, b.error}
 			}
-			now, below := here[3*x+3:3*x+6:3*x+6], next[3*x:3*x+9:3*x+9]
-			n := uint8(0)
-			for ch := range 3 {
-				v := min(255, max(0, int32(p[ch])+(now[ch]+right[ch]+8)>>4))
-				k := c.known[ch][v]
-				n += k.index
-				e := v - k.value
-				right[ch] = 7 * e
-				below[ch] += 3 * e
-				below[3+ch] += 5 * e
-				below[6+ch] += e
+			if x > 0 {
+				below[x-1] = [3]int32{sum[0] + 3*e[0], sum[1] + 3*e[1], sum[2] + 3*e[2]}
 			}
-			to[x] = n
+			sum = [3]int32{5*e[0] + before[0], 5*e[1] + before[1], 5*e[2] + before[2]}
+			before = e
 		}
-		here, next = next, here
-		clear(next)
+		below[w-1] = sum
 	}
 	return out
 }

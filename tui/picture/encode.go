@@ -128,12 +128,14 @@ func encodeAt(s Sheet, mode Mode, o Options, q quality, id int) (Encoded, error)
 		if img == nil {
 			return out, nil
 		}
+		defer giveBack(img.Pix)
 		return out, out.sixel(img, o, q.colors)
 	case ITerm, Kitty:
 		img := s.arrange(o.Cols*o.CellW, o.Rows*o.CellH, 2, 24)
 		if img == nil {
 			return out, nil
 		}
+		defer giveBack(img.Pix)
 		return out, out.files(img, o, q, id)
 	}
 	gap := 1
@@ -144,6 +146,7 @@ func encodeAt(s Sheet, mode Mode, o Options, q quality, id int) (Encoded, error)
 	if img == nil {
 		return out, nil
 	}
+	defer giveBack(img.Pix)
 	out.Cols, out.Rows = img.Rect.Dx(), (img.Rect.Dy()+1)/2
 	switch {
 	case mode == HalfBlocks && q.colors == 0:

@@ -40,7 +40,8 @@ func scaleInto(dst *image.RGBA, to image.Rectangle, src *image.RGBA, from image.
 		return
 	}
 	xs, ys := covers(from.Dx(), to.Dx()), covers(from.Dy(), to.Dy())
-	var before []byte // the row above, where it came from one row of src
+	sums := make([]int, 4*from.Dx()) // of the rows under a row, weighted
+	var before []byte                // the row above, where it came from one row of src
 	last := -1
 	for y, cy := range ys {
 		row := dst.Pix[dst.PixOffset(to.Min.X, to.Min.Y+y):][:4*to.Dx()]
@@ -51,20 +52,26 @@ func scaleInto(dst *image.RGBA, to image.Rectangle, src *image.RGBA, from image.
 				continue
 			}
 			before, last = row, cy.first
+			if to.Dx()%from.Dx() == 0 {
+				for x, cx := range xs {
+					copy(row[4*x:4*x+4], at[4*cx.first:4*cx.first+4])
+				}
+				continue
+			}
+		}
+		clear(sums)
+		for v, w := range cy.weights {
+			for i, c := range at[v*src.Stride:][:len(sums)] {
+				sums[i] += w * int(c)
+			}
 		}
 		for x, cx := range xs {
 			p := row[4*x : 4*x+4 : 4*x+4]
-			if len(cx.weights) == 1 && len(cy.weights) == 1 {
-				copy(p, at[4*cx.first:4*cx.first+4])
-				continue
-			}
 			r, g, b, a := unit*unit/2, unit*unit/2, unit*unit/2, unit*unit/2
-			for v, wy := range cy.weights {
-				q := at[v*src.Stride+4*cx.first:][:4*len(cx.weights)]
-				for u, wx := range cx.weights {
-					w, c := wx*wy, q[4*u:4*u+4:4*u+4]
-					r, g, b, a = r+w*int(c[0]), g+w*int(c[1]), b+w*int(c[2]), a+w*int(c[3])
-				}
+			q := sums[4*cx.first:][:4*len(cx.weights)]
+			for u, w := range cx.weights {
+				c := q[4*u : 4*u+4 : 4*u+4]
+				r, g, b, a = r+w*c[0], g+w*c[1], b+w*c[2], a+w*c[3]
 			}
 			p[0], p[1], p[2], p[3] = uint8(r/(unit*unit)), uint8(g/(unit*unit)), uint8(b/(unit*unit)), uint8(a/(unit*unit))
 		}

@@ -35,7 +35,7 @@ func (s Sheet) Tiles() []image.Rectangle {
 
 // arrange lays the sheet out for a box of pixels. Where tiles would get smaller than minTile some are left out: of a strip (one row)
 // evenly, of other sheets the last. A strip stays one row, other sheets get as many columns as make the tiles largest. Pixels between
-// the tiles stay transparent.
+// the tiles stay transparent. The picture is borrowed.
 func (s Sheet) arrange(boxW, boxH, gap, minTile int) *image.RGBA {
 	tiles := s.Tiles()
 	if len(tiles) == 0 || tiles[0].Empty() || boxW <= 0 || boxH <= 0 {
@@ -60,11 +60,11 @@ func (s Sheet) arrange(boxW, boxH, gap, minTile int) *image.RGBA {
 		}
 		// More tiles than pixels: the sheet as one picture.
 		w, h = fit(src.Rect.Dx(), src.Rect.Dy(), boxW, boxH)
-		dst := image.NewRGBA(image.Rect(0, 0, w, h))
+		dst := borrowRGBA(w, h)
 		scaleInto(dst, dst.Rect, src, src.Rect)
 		return dst
 	}
-	dst := image.NewRGBA(image.Rect(0, 0, cols*w+(cols-1)*gap, rows*h+(rows-1)*gap))
+	dst := borrowRGBA(cols*w+(cols-1)*gap, rows*h+(rows-1)*gap)
 	for i, t := range tiles {
 		at := image.Pt(i%cols*(w+gap), i/cols*(h+gap))
 		scaleInto(dst, image.Rectangle{at, at.Add(image.Pt(w, h))}, src, t.Add(shift))

@@ -30,6 +30,7 @@ func (e *Encoded) sixel(img *image.RGBA, o Options, colors int) error {
 		o.Colors = 256
 	}
 	p := paletted(img, min(colors, o.Colors), o.Still && colors == 256 || o.Colors < colors, o.Background)
+	defer giveBack(p.Pix)
 	w, h := img.Rect.Dx(), img.Rect.Dy()
 	e.Cols, e.Rows, e.Pixels = cells(w, o.CellW), cells(cells(h, sixelBand)*sixelBand, o.CellH), img.Rect.Max
 	step := sixelBand
@@ -38,7 +39,9 @@ func (e *Encoded) sixel(img *image.RGBA, o Options, colors int) error {
 	}
 	for y := 0; y < h; y += step {
 		part := image.Rect(0, y, w, min(h, y+step))
-		data, err := encodeSixel(compact(p.SubImage(part).(*image.Paletted)))
+		small := compact(p.SubImage(part).(*image.Paletted))
+		data, err := encodeSixel(small)
+		giveBack(small.Pix)
 		if err != nil {
 			return err
 		}
@@ -48,7 +51,7 @@ func (e *Encoded) sixel(img *image.RGBA, o Options, colors int) error {
 }
 
 // paletted is img in at most so many colours, with dither. Live pictures use fixed palettes (a few milliseconds), stills and terminals
-// with few registers a palette made for the picture. Transparent pixels become the colour back.
+// with few registers a palette made for the picture. Transparent pixels become the colour back. The pixels are borrowed.
 func paletted(img *image.RGBA, colors int, still bool, back color.Color) *image.Paletted {
 	if back == nil {
 		back = color.Black
@@ -71,13 +74,14 @@ func paletted(img *image.RGBA, colors int, still bool, back color.Color) *image.
 	}
 }
 
-// compact is a picture whose palette is the colours it has.
+// compact is a picture whose palette is the colours it has. The pixels are borrowed.
 func compact(p *image.Paletted) *image.Paletted {
-	out := image.NewPaletted(image.Rect(0, 0, p.Rect.Dx(), p.Rect.Dy()), nil)
+	w, h := p.Rect.Dx(), p.Rect.Dy()
+	out := &image.Paletted{Pix: borrow(w * h), Stride: w, Rect: image.Rect(0, 0, w, h)}
 	var index [256]int
-	for y := range p.Rect.Dy() {
+	for y := range h {
 		from, to := p.Pix[y*p.Stride:], out.Pix[y*out.Stride:]
-		for x := range p.Rect.Dx() {
+		for x := range w {
 			c := from[x]
 			if index[c] == 0 {
 				out.Palette = append(out.Palette, p.Palette[c])
