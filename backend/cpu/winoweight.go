@@ -11,6 +11,9 @@ import (
 // A task has a block of input and a block of output channels, and a share of the tiles. It transforms a few tiles, adds their
 // products to its sums, and so on; all of that stays in the second-level cache. At the end it transforms the sums. With more
 // than one share the results, which are a quarter of the sums, are added up in order.
+//
+// With many blocks and so few tiles that they are one chunk, where each block would transform the same ones again, they are transformed
+// once, before.
 type winoWeight struct {
 	form            *simd.Wino
 	planes          int
@@ -20,6 +23,7 @@ type winoWeight struct {
 	inBlock, blocks int // input channels of a task; blocks of input and output channels
 	outBlock        int
 	shares          int // of the tiles
+	once            bool
 	chunk           int // tiles transformed at a time
 	vRow, wRow      int // floats from one tile to the next in a plane of transformed x and dy
 	vPlane, wPlane  int // floats of a plane: of x, of dy
@@ -32,6 +36,9 @@ const (
 	weightChunk = 32 // tiles: the planes of a chunk are as much again
 	weightTasks = 16 // wanted
 	shareTiles  = 64 // of a share, at least
+
+	onceBlocks = 16 // at least, for the tiles of one chunk to be transformed once: with more tiles, to read them from the third level costs as much
+	onceTiles  = 4  // of a task
 )
 
 // winoWeightForm is the form that the step, with op conv2d_weight, takes, or nil.
@@ -53,8 +60,12 @@ func (b *Backend) winoWeightStep(s *backend.Step) winoWeight {
 	tiles := w.tiles.count()
 	w.shares = max(1, min(ceil(weightTasks, w.blocks), tiles/shareTiles))
 	w.chunk = min(weightChunk, ceil(tiles, w.shares))
+	vChannels, wChannels := w.inBlock, w.outBlock
+	if w.once = w.blocks >= onceBlocks && tiles <= w.chunk; w.once {
+		vChannels, wChannels = in, out
+	}
 	// The rows are a cache line longer than they need be: rows a power of two apart would share a few sets of the cache.
-	w.vRow, w.wRow = w.inBlock+planeGap, w.outBlock+planeGap
+	w.vRow, w.wRow = vChannels+planeGap, wChannels+planeGap
 	w.vPlane, w.wPlane = w.chunk*w.vRow+planeGap, w.chunk*w.wRow+planeGap
 	w.sPlane = ceil(w.outBlock, w.mr)*w.mr*ceil(w.inBlock, w.nr)*w.nr + planeGap
 	return w
@@ -62,8 +73,7 @@ func (b *Backend) winoWeightStep(s *backend.Step) winoWeight {
 
 func (w *winoWeight) inBlocks() int { return ceil(w.in, w.inBlock) }
 
-// worker is the floats that a worker uses, partial those of the shares' results.
-func (w *winoWeight) worker() int { return w.planes*(w.vPlane+w.wPlane+w.sPlane) + simd.WinoScratch }
+// partial is the floats of the shares' results.
 
 func (w *winoWeight) partial() int {
 	if w.shares == 1 {
@@ -72,7 +82,14 @@ func (w *winoWeight) partial() int {
 	return w.shares * 9 * w.in * w.out
 }
 
-func (w *winoWeight) floats() int { return w.threads*w.worker() + w.partial() }
+// floats is the scratch memory: those, and what each worker has for itself.
+func (w *winoWeight) floats() int {
+	tiles := w.planes * (w.vPlane + w.wPlane)
+	if !w.once {
+		tiles *= w.threads
+	}
+	return tiles + w.threads*(w.planes*w.sPlane+simd.WinoScratch) + w.partial()
+}
 
 // winoWeightRun is a winoWeight with its memory.
 type winoWeightRun struct {
@@ -83,8 +100,8 @@ type winoWeightRun struct {
 	worker []winoWeightWorker
 }
 
-// winoWeightWorker is what a worker uses: v [planes][chunk][vRow], w [planes][chunk][wRow], s [planes][wide][narrow][mr][nr],
-// where narrow and wide are the tiles of sums down the output channels and across the input channels.
+// winoWeightWorker is what a worker uses: v [planes][chunk][vRow], w [planes][chunk][wRow], or of all channels and the same for all; s
+// [planes][wide][narrow][mr][nr], where narrow and wide are the tiles of sums down the output channels and across the input channels.
 type winoWeightWorker struct{ v, w, s, scratch []float32 }
 
 func prepareWinoWeight(c *call) func() {
@@ -96,7 +113,11 @@ func prepareWinoWeight(c *call) func() {
 	}
 	r.worker = make([]winoWeightWorker, r.threads)
 	for i := range r.worker {
-		r.worker[i] = winoWeightWorker{take(r.planes * r.vPlane), take(r.planes * r.wPlane), take(r.planes * r.sPlane), take(simd.WinoScratch)}
+		w := &r.worker[i]
+		if *w = r.worker[0]; i == 0 || !r.once {
+			w.v, w.w = take(r.planes*r.vPlane), take(r.planes*r.wPlane)
+		}
+		w.s, w.scratch = take(r.planes*r.sPlane), take(simd.WinoScratch)
 	}
 	dw := c.out[0].f32()
 	if r.dw = take(r.partial()); r.shares == 1 {
@@ -110,11 +131,15 @@ func prepareWinoWeight(c *call) func() {
 			c.vec.Add(dw[from:to], dw[from:to], r.dw[k*len(dw)+from:][:to-from])
 		}
 	})
-	task := r.task // once: a method value is memory
+	task, before, parts := r.task, r.before, 0 // here: a method value is memory
+	if r.once {
+		parts = ceil(r.tiles.count(), onceTiles)
+	}
 	return func() {
 		if refresh != nil {
 			refresh()
 		}
+		c.pool.run(parts, before)
 		c.pool.run(r.blocks*r.shares, task)
 		if r.shares > 1 {
 			sum()
@@ -131,42 +156,51 @@ func (r *winoWeightRun) task(worker, i int) {
 	first, last := share*tiles/r.shares, (share+1)*tiles/r.shares
 	for from := first; from < last; from += r.chunk {
 		to := min(from+r.chunk, last)
-		r.transform(worker, from, to, in, ins, out, outs)
-		r.add(worker, to-from, ins, outs, from > first)
+		v, w := from*r.vRow+in, from*r.wRow+out
+		if !r.once {
+			r.transform(worker, from, to, 0, in, ins, out, outs)
+			v, w = 0, 0
+		}
+		r.add(worker, v, w, to-from, ins, outs, from > first)
 	}
 	r.finish(worker, share, in, ins, out, outs)
 }
 
-// transform makes v and w for the tiles [from, to).
-func (r *winoWeightRun) transform(worker, from, to, in, ins, out, outs int) {
+// before transforms some tiles for all blocks.
+func (r *winoWeightRun) before(worker, i int) {
+	r.transform(worker, i*onceTiles, min((i+1)*onceTiles, r.tiles.count()), i*onceTiles, 0, r.in, 0, r.out)
+}
+
+// transform makes v and w, from a row on, for the tiles [from, to).
+func (r *winoWeightRun) transform(worker, from, to, row, in, ins, out, outs int) {
 	mem, a, form := &r.worker[worker], &r.c.workers[worker].wino, r.form
 	*a = simd.WinoArgs{
 		SrcRow: r.x.rows, SrcCol: r.x.pixs, SrcNext: form.Tile * r.x.pixs,
 		DstRow: form.Patch() * r.vPlane, DstCol: r.vPlane, DstNext: r.vRow, N: ins, Scratch: &mem.scratch[0],
 	}
 	r.tiles.runs(from, to, func(i, n, y, x, count int) {
-		a.Src, a.Dst, a.Count = ptr(r.x.patch(form, n, y, x, 1), in), &mem.v[i*r.vRow], count
+		a.Src, a.Dst, a.Count = ptr(r.x.patch(form, n, y, x, 1), in), &mem.v[(row+i)*r.vRow], count
 		form.Input(a)
 	})
 	a.SrcRow, a.SrcCol, a.SrcNext = r.dy.rows, r.dy.pixs, form.Tile*r.dy.pixs
 	a.DstRow, a.DstCol, a.DstNext, a.N = form.Patch()*r.wPlane, r.wPlane, r.wRow, outs
 	r.tiles.runs(from, to, func(i, n, y, x, count int) {
-		a.Src, a.Dst, a.Count = ptr(r.dy.patch(form, n, y, x, 0), out), &mem.w[i*r.wRow], count
+		a.Src, a.Dst, a.Count = ptr(r.dy.patch(form, n, y, x, 0), out), &mem.w[(row+i)*r.wRow], count
 		form.OutputGrad(a)
 	})
 }
 
-// add adds the products of so many tiles to the sums, or writes the first ones.
-func (r *winoWeightRun) add(worker, tiles, ins, outs int, acc bool) {
+// add adds the products of so many tiles, which begin at some place in each plane of v and w, to the sums, or writes the first ones.
+func (r *winoWeightRun) add(worker, v, w, tiles, ins, outs int, acc bool) {
 	mem, o := &r.worker[worker], &r.c.workers[worker].outer
 	*o = simd.OuterArgs{XRows: &oneTap[0], YRows: &oneTap[0], Rows: 1, P: tiles, XStride: r.wRow, YStride: r.vRow, Acc: acc}
 	narrow := ceil(outs, r.mr)
 	for plane := range r.planes {
 		s := mem.s[plane*r.sPlane:]
 		for wide := range ceil(ins, r.nr) {
-			o.Y, o.YN = &mem.v[plane*r.vPlane+wide*r.nr], min(r.nr, ins-wide*r.nr)
+			o.Y, o.YN = &mem.v[plane*r.vPlane+v+wide*r.nr], min(r.nr, ins-wide*r.nr)
 			for k := range narrow {
-				o.X, o.XN, o.C = &mem.w[plane*r.wPlane+k*r.mr], min(r.mr, outs-k*r.mr), &s[(wide*narrow+k)*r.mr*r.nr]
+				o.X, o.XN, o.C = &mem.w[plane*r.wPlane+w+k*r.mr], min(r.mr, outs-k*r.mr), &s[(wide*narrow+k)*r.mr*r.nr]
 				r.c.tile.Outer(o)
 			}
 		}
@@ -180,8 +214,8 @@ func (r *winoWeightRun) finish(worker, share, in, ins, out, outs int) {
 		SrcRow: form.Patch() * r.sPlane, SrcCol: r.sPlane, SrcNext: r.nr, DstRow: 3 * r.in, DstCol: r.in, DstNext: 9 * r.in, Scratch: &mem.scratch[0],
 	}
 	narrow := ceil(outs, r.mr)
-	for wide := range ceil(ins, r.nr) {
-		for k := range narrow {
+	for k := range narrow {
+		for wide := range ceil(ins, r.nr) { // last, as the gradient's rows are input channels
 			a.Src, a.Dst = &mem.s[(wide*narrow+k)*r.mr*r.nr], &r.dw[((share*r.out+out+k*r.mr)*9*r.in)+in+wide*r.nr]
 			a.N, a.Count = min(r.nr, ins-wide*r.nr), min(r.mr, outs-k*r.mr)
 			form.WeightsGrad(a)
