@@ -35,9 +35,7 @@ const (
 	keptKernel = 32 << 10     // elements of [in, out] at most whose planes are kept with many tiles
 	winoBlock  = 32           // tiles of a task: with fewer, a plane of the kernel is read too often, with more, a block's planes leave the second-level cache
 	winoWide   = 4            // panels that are multiplied while the tiles of a plane are in the first-level cache
-	winoTasks  = 32           // wanted
-	winoGroup  = 128          // least output channels of a task, which make up for transforming its inputs
-	winoLeast  = 8            // tasks, for which a group may have less
+	winoTasks  = 4            // wanted, for each worker: each transforms its inputs for itself
 )
 
 func (b *Backend) newWinoConv(form *simd.Wino, tiles winoTiles, in, out int) winoConv {
@@ -51,8 +49,7 @@ func (b *Backend) newWinoConv(form *simd.Wino, tiles winoTiles, in, out int) win
 		c.uPlane = c.partIn*c.nr + planeGap
 	} else {
 		c.block = ceil(min(winoBlock, tiles.count()), c.mr) * c.mr
-		work := c.panels() * c.blocks()
-		c.group = max(ceil(work, winoTasks), min(ceil(winoGroup, c.nr), ceil(work, winoLeast)))
+		c.group = min(ceil(c.panels()*c.blocks(), winoTasks*c.threads), c.panels())
 		c.wide = min(winoWide, c.group)
 		c.uPlane = c.panels()*in*c.nr + planeGap
 	}
