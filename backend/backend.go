@@ -96,6 +96,14 @@ type (
 	Fuser interface {
 		Fuses(op string, attrs any, in []Shape, next string, operand int) bool
 	}
+	// A Tallier is a Planner some of whose kernels can tell of an image what sums over its pixels come to while they write it, and others
+	// of which take that in place of going over the image. Tally is what the step's kernel would tell of its first output, [N, ...] in a form
+	// of the backend's own, nil for nothing; TakesTally reports whether the kernel of op takes that of its first input. Of what the plan has
+	// not decided yet the step has shapes alone.
+	Tallier interface {
+		Tally(*Step) Shape
+		TakesTally(op string) bool
+	}
 	// A Recomputer is a Planner that says of which ops the kernels are quick enough to run once more in the backward pass, where that
 	// saves keeping their first output until then. They must give the same bytes again.
 	Recomputer interface{ Recomputes(op string) bool }
@@ -176,6 +184,8 @@ type Step struct {
 
 	In, Out []View
 	After   []After // what the kernel does to its first output before it is done; each reads one more input, at the end of In
+	Tally   bool    // the last output is the tally of the first one
+	Tallied int     // so many inputs, behind those of After, are tallies of the first input: of its parts, in the order of their channels
 	Scratch View    // bytes for the kernel's own use; undefined content
 	Packed  View    // what the kernel made of the step's weights, and keeps between runs; absent: nothing is kept
 	Pack    bool    // this step only makes what Packed holds, for the step that is otherwise the same

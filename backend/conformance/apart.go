@@ -50,7 +50,7 @@ func (s *setup) pick(x *graph.Value, c int) *graph.Value {
 func (s *setup) laidApart(p *backend.Program) (err error) {
 	found := false
 	p.Steps(func(step *backend.Step) {
-		if found || step.Op != s.p.op.Name || len(step.In) != len(s.p.in) || !step.In[s.apart[0]].Apart() {
+		if found || step.Op != s.p.op.Name || len(step.In)-step.Tallied != len(s.p.in) || !step.In[s.apart[0]].Apart() {
 			return
 		}
 		found = true

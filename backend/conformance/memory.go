@@ -40,9 +40,10 @@ func (m *model) check(ctx context.Context, b backend.Backend) []Result {
 		tol     float64
 		f       func() (float64, error)
 	}{
-		{"against the references", modelTol + m.slack(b), func() (float64, error) { return m.against(ctx, b) }},
+		{"against the references", modelTol + m.slack(b), func() (float64, error) { return m.against(ctx, b, false) }},
+		{"against the references, shared memory", modelTol + m.slack(b), func() (float64, error) { return m.against(ctx, b, true) }},
 		{"three steps", 0, func() (_ float64, err error) {
-			plain, err = m.train(ctx, b, false, 1, 1, 1)
+			plain, err = m.train(ctx, b, false, true, 1, 1, 1)
 			return 0, err
 		}},
 		{"shared memory", 0, func() (float64, error) { return m.same(ctx, b, plain, true, 1, 1, 1) }},
@@ -69,9 +70,9 @@ func (m *model) slack(b backend.Backend) float64 {
 	return s
 }
 
-// train runs the model from its start, calling Run with each of times, and returns the content of all state.
-func (m *model) train(ctx context.Context, b backend.Backend, reuse bool, times ...int) (map[string][]byte, error) {
-	d, err := compile(b, m.g, m.precision, reuse, false, nil)
+// train runs the model from its start, with sums told (plan.Options.Untold) or not, calling Run with each of times, and returns the content of all state.
+func (m *model) train(ctx context.Context, b backend.Backend, reuse, untold bool, times ...int) (map[string][]byte, error) {
+	d, err := compile(b, m.g, m.precision, reuse, untold, false, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +103,8 @@ func (m *model) train(ctx context.Context, b backend.Backend, reuse bool, times 
 }
 
 // against compares one step with the references.
-func (m *model) against(ctx context.Context, b backend.Backend) (diff float64, err error) {
-	state, err := m.train(ctx, b, false, 1)
+func (m *model) against(ctx context.Context, b backend.Backend, reuse bool) (diff float64, err error) {
+	state, err := m.train(ctx, b, reuse, false, 1)
 	if err != nil {
 		return 0, err
 	}
@@ -127,7 +128,7 @@ func (m *model) against(ctx context.Context, b backend.Backend) (diff float64, e
 
 // same trains and compares all state with that of another run.
 func (m *model) same(ctx context.Context, b backend.Backend, want map[string][]byte, reuse bool, times ...int) (float64, error) {
-	got, err := m.train(ctx, b, reuse, times...)
+	got, err := m.train(ctx, b, reuse, true, times...)
 	if err != nil {
 		return 0, err
 	}

@@ -72,8 +72,8 @@ type device struct {
 }
 
 // compile plans g and gives it buffers of the sizes named, and an arena.
-func compile(b backend.Backend, g *graph.Graph, precision backend.Precision, reuse, eager bool, sizes map[string]int) (*device, error) {
-	o := plan.Options{Name: "conformance", Reuse: reuse, Precision: precision}
+func compile(b backend.Backend, g *graph.Graph, precision backend.Precision, reuse, untold, eager bool, sizes map[string]int) (*device, error) {
+	o := plan.Options{Name: "conformance", Reuse: reuse, Untold: untold, Precision: precision}
 	o.Planner, _ = b.(backend.Planner)
 	if eager {
 		o.Planner = eagerly(b)
@@ -151,7 +151,7 @@ var replays = []struct {
 // run replays a setup and compares its probes; diff is the worst of the op's own outputs.
 func (s *setup) run(ctx context.Context, b backend.Backend) (diff float64, err error) {
 	mems := map[string]*memory{inBuffer: s.in, outBuffer: s.out}
-	d, err := compile(b, s.g, s.p.precision, s.v.reuse, s.v.half, map[string]int{inBuffer: len(s.in.image), outBuffer: len(s.out.image)})
+	d, err := compile(b, s.g, s.p.precision, s.v.reuse, false, s.v.half, map[string]int{inBuffer: len(s.in.image), outBuffer: len(s.out.image)})
 	if err != nil {
 		return 0, err
 	}

@@ -23,11 +23,17 @@ type follower struct {
 	row   []float32 // [N,C], to add to the pixels of each image
 }
 
-// followers are those of the step; c.in is cut to what the op itself reads.
+// followers are those of the step, and its tallies; c.in and c.out are cut to what is the op's own.
 func (c *call) followers() {
 	after := c.step.After
-	own := len(c.in) - len(after)
-	for i, t := range c.in[own:] {
+	own := len(c.in) - len(after) - c.step.Tallied
+	for _, t := range c.in[own+len(after):] {
+		c.tallied = append(c.tallied, tallyOf(t, (t.v.Shape[2]-tallyHead)/2))
+	}
+	if last := len(c.out) - 1; c.step.Tally {
+		c.tally, c.out = tallyOf(c.out[last], c.out[0].v.Shape[3]), c.out[:last]
+	}
+	for i, t := range c.in[own:][:len(after)] {
 		if after[i].Op == "add_row" {
 			c.after = append(c.after, follower{row: t.f32()})
 		} else {

@@ -39,13 +39,14 @@ const (
 	dotRow      = 2 * dotRows       // elements of a row of pairs of packed B
 	dotBlock    = dotRows * dotRows // floats of a block of C
 	dotBlocks   = 8                 // blocks of a call, at most
-	dotTaskRows = 512               // rows of a task, about: their input stays in the second-level cache
-	dotShared   = 256 << 10         // elements of B that all panels may have to be of one task
-	dotTasks    = 16                // wanted
-	dotChannels = 16                // least channels to read: fewer would be mostly zeros
-	dotLeast    = 32                // rows
-	dotImages   = 2                 // images that a forward pass is taken to have: maps from 4x4 on have enough rows
-	dotPart     = 512               // channels that are packed at a time
+	dotUnitRows = dotBlocks * dotRows
+	dotTaskRows = 512       // rows of a task, about: their input stays in the second-level cache
+	dotShared   = 256 << 10 // elements of B that all panels may have to be of one task
+	dotTasks    = 16        // wanted
+	dotChannels = 16        // least channels to read: fewer would be mostly zeros
+	dotLeast    = 32        // rows
+	dotImages   = 2         // images that a forward pass is taken to have: maps from 4x4 on have enough rows
+	dotPart     = 512       // channels that are packed at a time
 )
 
 // dots reports whether a step, conv2d or one of its gradients, takes bf16: a rule on shape and on what the processor has alone.
@@ -204,6 +205,9 @@ func (p *dotProduct) task(c *call, worker, i int) {
 			}
 			c.dot.Run(&w.dot)
 			p.write(c, w.blocks, u.n, first, first+u.blocks*dotRows, panel*dotRows)
+			if c.tally != nil {
+				p.tell(c, worker, u.n, first, first+u.blocks*dotRows, panel*dotRows)
+			}
 		}
 	}
 }
@@ -232,6 +236,23 @@ func (p *dotProduct) write(c *call, rows []float32, n, first, last, from int) {
 			c.finish(*y, img, h, w, p.step, count, from, to)
 		}
 	}
+}
+
+// tell tells of the outputs among the rows [first, last) of image n, which are a unit, and of the panel that begins at channel from.
+func (p *dotProduct) tell(c *call, worker, n, first, last, from int) {
+	y, t, to := &p.y, c.tally, min(from+dotRows, p.cols)
+	if p.h > y.h { // images one below the other: a unit is a part of one, or some of them
+		pixels := y.h * y.w
+		for last = min(last, y.n*pixels); first < last; {
+			at := first % pixels
+			count := min(last-first, pixels-at)
+			t.add(c, worker, y, first/pixels, at/dotUnitRows, at, at+count, from, to)
+			first += count
+		}
+		return
+	}
+	before := func(row int) int { return min(row/p.across*y.w+min(row%p.across, y.w), y.h*y.w) } // pixels before a row
+	t.add(c, worker, y, n, first/dotUnitRows, before(first), before(last), from, to)
 }
 
 // half is the k-th element after p.

@@ -25,6 +25,26 @@ func dotConvPacked(s *backend.Step) int {
 	return dotPacked(w[0], a.KH*a.KW, w[3]) / 2
 }
 
+// dotParts is the parts of an image in the tally of a convolution, or of a data gradient, of stride 1: the units of its product. There are none
+// where units end anywhere in images.
+func dotParts(s *backend.Step) int {
+	in := dotInput
+	if s.Op == "conv2d_data" {
+		in = dotGradInput
+	}
+	y, across := s.Out[0].Shape, in(s).cols
+	pixels := y[1] * y[2]
+	switch {
+	case !matrix(s.Attrs.(backend.Conv)):
+		return ceil(ceil((y[1]-1)*across+y[2], dotRows), dotBlocks)
+	case pixels%dotUnitRows == 0:
+		return pixels / dotUnitRows
+	case dotUnitRows%pixels == 0:
+		return 1
+	}
+	return 0
+}
+
 func dotConvScratch(s *backend.Step) int {
 	in := dotInput(s)
 	n := in.floats(s.In[0].Shape[0], s.Attrs.(backend.Conv).Stride)

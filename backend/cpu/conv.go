@@ -137,6 +137,7 @@ func prepareConv(c *call) func() {
 			p.taps = append(p.taps, kh*x.rows+kw*x.pixs)
 		}
 	}
+	p.tell(c, &y)
 	p.split(c.Backend)
 	if !c.in[2].absent() {
 		p.bias = bias
@@ -204,6 +205,7 @@ func prepareConvData(c *call) func() {
 				p.done = func(n, h, w, count, from, to int) { c.finish(dx, n, ry+s*h, rx+s*w, s, count, from, to) }
 			}
 			p.b, packed = cut(packed, c.packed(I, len(p.taps), O))
+			p.tell(c, &dx)
 			p.split(c.Backend)
 			b := p.b
 			packs = append(packs, func(panel int) { // B[tap, o, i] = w[o, tap, i]

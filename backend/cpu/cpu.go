@@ -167,6 +167,8 @@ type call struct {
 	step    *backend.Step
 	in, out []tensor
 	after   []follower
+	tally   *tally   // of the first output, or nil
+	tallied []*tally // of the parts of the first input
 	scratch []float32
 	kept    []float32 // backend.Step.Packed, nil for none
 }

@@ -22,6 +22,10 @@ type product struct {
 
 	// done, if it is not nil, is told of count rows that are complete, pixels side by side in the grid, and their columns.
 	done func(n, y, x, count, from, to int)
+
+	// told, if it is not nil, is told of every part of so many pixels of an image that is complete, and its columns.
+	told   func(worker, n, part, from, to int)
+	pixels int
 }
 
 // ceil is a/b rounded up.
@@ -53,6 +57,9 @@ func (p *product) split(b *Backend) {
 	// Few rows are one block: a block reads all of its panels of B.
 	blocks := ceil(productTasks, p.groups(b))
 	p.perBlock = min(p.perBlock, max(ceil(rows, blocks*mr)*mr, mr))
+	if p.told != nil {
+		p.perBlock = ceil(p.perBlock, p.pixels) * p.pixels
+	}
 	p.blocks = ceil(rows, p.perBlock)
 }
 
@@ -133,14 +140,14 @@ func (p *product) rows(b *Backend, worker, from, to, panel int) {
 			}
 		}
 	}
-	if p.done == nil {
-		return
-	}
-	for m := from; m < to; {
+	for m := from; m < to && p.done != nil; {
 		x := m % p.w
 		count := min(to-m, p.w-x)
 		p.done(m/p.w/p.h, m/p.w%p.h, x, count, panel*nr, panel*nr+cols)
 		m += count
+	}
+	for m := from; m < to && p.told != nil; m += p.pixels {
+		p.told(worker, m/p.w/p.h, m%(p.w*p.h)/p.pixels, panel*nr, panel*nr+cols)
 	}
 }
 

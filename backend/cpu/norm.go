@@ -30,7 +30,11 @@ func normBlocks(s backend.Shape, groups int) int {
 func init() {
 	kernels["group_norm"] = kernel{
 		scratch: func(_ *Backend, s *backend.Step) int {
-			return (2 + 2*normParts(s.In[0].Shape)) * s.In[0].Shape[0] * s.In[0].Shape[3]
+			n, c := s.In[0].Shape[0], s.In[0].Shape[3]
+			if s.Tallied > 0 {
+				return 2 * n * c
+			}
+			return 2*n*c + tallyShape(n, normParts(s.In[0].Shape), c).Elems()
 		},
 		prepare: prepareGroupNorm,
 	}
@@ -61,33 +65,35 @@ func prepareGroupNorm(c *call) func() {
 	parts, per := normParts(c.in[0].v.Shape), x.c/a.Groups // channels of a group
 	all := make([][][]float32, x.n)
 	for n := range all {
-		all[n] = c.vectors(2+2*parts, n, x.c)
+		all[n] = c.vectors(2, n, x.c)
 	}
 	rows := func(part int) (from, to int) { return part * x.h / parts, (part + 1) * x.h / parts }
+	told := c.tallied != nil
+	if !told {
+		c.tallied = []*tally{{c.scratch[2*x.n*x.c:], parts, x.c}}
+	}
 	sums := func(n, part int) {
-		sum, sumsq := all[n][2+2*part], all[n][3+2*part]
-		clear(sum)
-		clear(sumsq)
-		h, to := rows(part)
-		for ; h < to; h++ {
-			c.vec.ChannelSums(sum, sumsq, x.row(n, h), x.w, x.pixs)
-		}
+		from, to := rows(part)
+		c.tallied[0].read(c, &x, n, part, from, to)
 	}
 	affine := func(n int) {
-		scale, shift, v := all[n][0], all[n][1], all[n][2:]
+		scale, shift := all[n][0], all[n][1]
+		c.moments(n, scale, shift)
+		pixels := float64(x.h * x.w)
+		m := pixels * float64(per)
 		for g := range a.Groups {
-			s, q := 0.0, 0.0
-			for part := range parts {
-				for k := g * per; k < (g+1)*per; k++ {
-					s += float64(v[2*part][k])
-					q += float64(v[2*part+1][k])
-				}
+			means, m2s := scale[g*per:][:per], shift[g*per:][:per]
+			mean, m2 := 0.0, 0.0
+			for k, v := range means {
+				mean += float64(v)
+				m2 += float64(m2s[k])
 			}
-			m := float64(x.h * x.w * per)
-			mean := s / m
-			rstd := 1 / math.Sqrt(max(0, q/m-mean*mean)+float64(a.Eps))
+			mean /= float64(per)
+			for _, v := range means {
+				m2 += pixels * (float64(v) - mean) * (float64(v) - mean)
+			}
 			at := (n*a.Groups + g) * 2
-			stats[at], stats[at+1] = float32(mean), float32(rstd)
+			stats[at], stats[at+1] = float32(mean), float32(1/math.Sqrt(max(0, m2/m)+float64(a.Eps)))
 		}
 		normAffine(scale, shift, gamma, beta, stats[n*a.Groups*2:], per)
 	}
@@ -100,7 +106,9 @@ func prepareGroupNorm(c *call) func() {
 	if parts == 1 || x.n >= normFew {
 		task := func(_, n int) {
 			for part := range parts {
-				sums(n, part)
+				if !told {
+					sums(n, part)
+				}
 			}
 			affine(n)
 			for part := range parts {
@@ -112,7 +120,9 @@ func prepareGroupNorm(c *call) func() {
 	first := func(_, i int) { sums(i/parts, i%parts) }
 	second := func(_, i int) { apply(i/parts, i%parts) }
 	return func() {
-		c.pool.run(x.n*parts, first)
+		if !told {
+			c.pool.run(x.n*parts, first)
+		}
 		for n := range x.n {
 			affine(n)
 		}
@@ -161,12 +171,12 @@ func prepareGroupNormGrad(c *call) func() {
 	gamma, beta, stats := c.in[1].f32(), c.in[2].f32(), c.in[3].f32()
 	dgamma, dbeta := c.out[1].f32(), c.out[2].f32()
 	blocks := normBlocks(c.in[0].v.Shape, a.Groups)
-	groups, per := a.Groups/blocks, x.c/a.Groups
+	groups, per, tellRows := a.Groups/blocks, x.c/a.Groups, tallyRows(x.h, x.w)
 	all := make([][][]float32, x.n)
 	for n := range all {
 		all[n] = c.vectors(7, n, x.c)
 	}
-	task := func(_, i int) {
+	task := func(worker, i int) {
 		n, block := i/blocks, i%blocks
 		from := block * groups * per
 		to := from + groups*per
@@ -203,6 +213,9 @@ func prepareGroupNormGrad(c *call) func() {
 			}
 			c.vec.AffineGrad(dx.row(n, h)[from:], dx.c, x.row(n, h)[from:], x.pixs, dz, stride, ca, cb, cc, x.w)
 			c.finish(dx, n, h, 0, 1, x.w, from, to)
+			if t := c.tally; t != nil && (h+1)%tellRows == 0 {
+				t.add(c, worker, &dx, n, h/tellRows, (h+1-tellRows)*x.w, (h+1)*x.w, from, to)
+			}
 		}
 	}
 	return func() {

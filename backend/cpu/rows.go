@@ -22,6 +22,14 @@ func init() {
 					c.vec.RowSums(sum, x.row(r/x.h, r%x.h), x.c, x.w)
 				}
 			}
+			if c.tallied != nil {
+				return func() {
+					clear(y)
+					for n := range x.n {
+						c.tallySums(n, y)
+					}
+				}
+			}
 			return func() {
 				c.pool.run(parts, task)
 				copy(y, c.scratch[:x.c])
@@ -36,6 +44,10 @@ func init() {
 		return c.blocks(x.n, 1, func(n, _ int) {
 			sum := y[n*x.c:][:x.c]
 			clear(sum)
+			if c.tallied != nil {
+				c.tallySums(n, sum)
+				return
+			}
 			for h := range x.h {
 				c.vec.RowSums(sum, x.row(n, h), x.c, x.w)
 			}

@@ -48,7 +48,7 @@ func (b *Backend) newWinoConv(form *simd.Wino, tiles winoTiles, in, out int) win
 		c.block, c.group, c.wide = ceil(tiles.count(), c.mr)*c.mr, 1, 1
 		c.uPlane = c.partIn*c.nr + planeGap
 	} else {
-		c.block = ceil(min(winoBlock, tiles.count()), c.mr) * c.mr
+		c.block = ceil(min(winoBlock, tiles.count()), c.step()) * c.step()
 		c.group = min(ceil(c.panels()*c.blocks(), winoTasks*c.threads), c.panels())
 		c.wide = min(winoWide, c.group)
 		c.uPlane = c.panels()*in*c.nr + planeGap
@@ -70,6 +70,21 @@ func (b *Backend) winoStep(s *backend.Step, data bool) winoConv {
 	c.kept = !s.Packed.Absent()
 	return c
 }
+
+// step is what the tiles of a block are a multiple of: whole rows of tiles, where a block can have them.
+func (c *winoConv) step() int {
+	step := c.mr
+	for step%c.tiles.w != 0 {
+		step += c.mr
+	}
+	if step > tallyBlock {
+		return c.mr
+	}
+	return step
+}
+
+// wholeRows reports whether all tasks have whole rows of tiles.
+func (c *winoConv) wholeRows() bool { return c.step()%c.tiles.w == 0 }
 
 func (c *winoConv) panels() int { return ceil(c.out, c.nr) }
 func (c *winoConv) blocks() int { return ceil(c.tiles.count(), c.block) }
@@ -278,6 +293,9 @@ func (r *winoRun) transformOutputs(worker, from, to, panel, k int) {
 		r.form.Output(a)
 		for h := m * y; h < m*y+m; h++ {
 			r.c.finish(r.y, n, h, m*x, 1, m*count, panel*r.nr, panel*r.nr+a.N)
+		}
+		if t := r.c.tally; t != nil { // a run is a whole row of tiles
+			t.add(r.c, worker, &r.y, n, y, m*y*r.y.w, m*(y+1)*r.y.w, panel*r.nr, panel*r.nr+a.N)
 		}
 	})
 }

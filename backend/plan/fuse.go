@@ -5,10 +5,13 @@ import (
 	"github.com/ddpm-tui/ddpm-tui/backend/graph"
 )
 
-// fused is a node whose kernel also does what a few nodes after it did.
+// fused is what a node's kernel does besides: what a few nodes after it did, or to tell of its output what others would go over it for;
+// and of how many tallies it is told.
 type fused struct {
-	after []backend.After
-	flops int64
+	after   []backend.After
+	flops   int64
+	tally   bool
+	tallied int
 }
 
 // fuse gives the work of a node that reads another's first output, and is its only reader, to that other's kernel, if the

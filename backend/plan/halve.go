@@ -23,7 +23,7 @@ func (c *compiler) halve() error {
 	}
 	refused := map[*graph.Value]bool{}
 	for _, n := range c.nodes {
-		own := len(n.In) - len(c.fused[n].after)
+		own := c.own(n)
 		for i, v := range n.In {
 			if v != nil && (i >= own || !h.HalfInput(n.Op.Name, i)) {
 				refused[v] = true

@@ -24,7 +24,7 @@ func (c *compiler) join() {
 	joined := map[*graph.Value]int{}
 	var refused, halo, maker = map[*graph.Value]bool{}, map[*graph.Value]bool{}, map[*graph.Value]bool{}
 	for _, n := range c.nodes {
-		own := n.In[:len(n.In)-len(c.fused[n].after)]
+		own := n.In[:c.own(n)]
 		for i, v := range n.In {
 			switch {
 			case v == nil:

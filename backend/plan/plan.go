@@ -25,6 +25,7 @@ type Options struct {
 	Lend      string            // a buffer that values may lie in until the program writes it, nobody needing what it held before; "" for none
 	Packed    string            // a buffer for what kernels make of weights that stay: the first segment fills it, if it has steps; "" for none
 	Precision backend.Precision // of all steps; "" is fp32
+	Untold    bool              // no kernel tells sums of what it writes (backend.Tallier): they are the same to the last bit then, whatever is fused
 	Cuts      []*graph.Node     // a segment ends after each of these, in the order of the graph
 }
 
@@ -65,6 +66,9 @@ func Compile(g *graph.Graph, o Options) (*backend.Program, Stats, error) {
 	c.fuse()
 	if o.Reuse {
 		c.join()
+	}
+	if !o.Untold {
+		c.tally()
 	}
 	if again {
 		c.recompute(r)
@@ -130,7 +134,7 @@ func (c *compiler) layout() error {
 		if err := checkState(n); err != nil {
 			return err
 		}
-		own := len(n.In) - len(c.fused[n].after)
+		own := c.own(n)
 		for j, v := range n.In {
 			if v == nil || v.Store != nil {
 				continue
@@ -245,7 +249,7 @@ func (c *compiler) packed(s *backend.Step, n *graph.Node) backend.View {
 	if !ok || c.o.Packed == "" {
 		return absent
 	}
-	own := n.In[:len(n.In)-len(s.After)]
+	own := n.In[:c.own(n)]
 	if len(own) < 2 {
 		return absent
 	}
@@ -275,7 +279,10 @@ func (c *compiler) packs() {
 	var list []backend.Step
 	for _, s := range c.list {
 		if !s.Packed.Absent() {
-			s.In, s.After, s.Pack, s.Barrier = s.In[:len(s.In)-len(s.After)], nil, true, true // they share scratch memory
+			s.In, s.After, s.Pack, s.Barrier = s.In[:len(s.In)-len(s.After)-s.Tallied], nil, true, true // they share scratch memory
+			if s.Tallied = 0; s.Tally {
+				s.Out, s.Tally = s.Out[:len(s.Out)-1], false
+			}
 			list = append(list, s)
 		}
 	}
@@ -289,7 +296,7 @@ func (c *compiler) packs() {
 func (c *compiler) steps() {
 	for i, n := range c.nodes {
 		x := c.fused[n]
-		s := backend.Step{Op: n.Op.Name, Label: n.Label, Attrs: n.Attrs, Precision: c.o.Precision, After: x.after, Scratch: absent, Packed: absent}
+		s := backend.Step{Op: n.Op.Name, Label: n.Label, Attrs: n.Attrs, Precision: c.o.Precision, After: x.after, Tally: x.tally, Tallied: x.tallied, Scratch: absent, Packed: absent}
 		for _, v := range n.In {
 			s.In = append(s.In, c.view(v))
 			if v != nil {
@@ -301,7 +308,7 @@ func (c *compiler) steps() {
 			s.Bytes += c.bytes(v)
 		}
 		if n.Op.FLOPs != nil {
-			s.FLOPs = n.Op.FLOPs(n.Attrs, types(n.In[:len(n.In)-len(x.after)]), types(n.Out)) + x.flops
+			s.FLOPs = n.Op.FLOPs(n.Attrs, types(n.In[:c.own(n)]), types(n.Out)) + x.flops
 		}
 		s.Packed = c.packed(&s, n)
 		c.stats.FLOPs += s.FLOPs

@@ -159,7 +159,7 @@ type remade struct {
 func (u *uses) remake(r backend.Recomputer, v *graph.Value, m *remade) bool {
 	l := u.life(v)
 	n := u.c.nodes[l.first]
-	if n.Out[0] != v || len(u.c.fused[n].after) > 0 {
+	if f := u.c.fused[n]; n.Out[0] != v || len(f.after) > 0 || f.tally || f.tallied > 0 && n.Op.Again == nil {
 		return false
 	}
 	again := n

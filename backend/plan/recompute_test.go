@@ -25,6 +25,12 @@ func (a again) Strided(op string, _ any, _ int) bool { return op != "attention" 
 
 func (a again) StridedAfter(string, string) bool { return true }
 
+// teller is that with kernels that tell of what they make.
+type teller struct {
+	again
+	backend.Tallier
+}
+
 // normLayers is a network of so many layers y = conv(silu(norm(x))), and the gradients of its weights.
 func normLayers(t *testing.T, layers int) *graph.Graph {
 	t.Helper()
@@ -92,25 +98,41 @@ func TestMakingAgainIsPlannedOnce(t *testing.T) {
 }
 
 // Random graphs, in which state changes between a value's making and its readers, leave the same bytes whether or not values are made
-// again, nodes sink and channels are joined where they are made, in whatever order the steps between two barriers run.
+// again, nodes sink, channels are joined where they are made, and norms and sums read only what they are told, by one kernel or by those of all
+// parts, in whatever order the steps between two barriers run.
 func TestMadeAgainIsTheSame(t *testing.T) {
-	more, joined, norms := 0, 0, 0
+	more, joined, norms, tellers, told, parts := 0, 0, 0, 0, 0, 0
 	for seed := range uint64(40) {
 		g := randomGraph(t, seed)
 		plain, kept := compile(t, g, plan.Options{Planner: planner()})
-		again, stats := compile(t, g, plan.Options{Planner: again{planner(), []string{"scale", "silu", "concat", "upsample", "add", "add_row", "channels", "group_norm_again"}}, Reuse: true})
-		left := strings.Count(ops(plain), "concat") - strings.Count(ops(again), "concat")
-		norms += strings.Count(ops(again), "group_norm_again")
+		again := again{planner(), []string{"scale", "silu", "concat", "upsample", "add", "add_row", "channels", "group_norm_again"}}
+		remade, stats := compile(t, g, plan.Options{Planner: again, Reuse: true})
+		left := strings.Count(ops(plain), "concat") - strings.Count(ops(remade), "concat")
+		norms += strings.Count(ops(remade), "group_norm_again")
 		if joined += left; stats.Steps+left > kept.Steps {
 			more++
 		}
+		telling, _ := compile(t, g, plan.Options{Planner: teller{again, naive.Teller{}}, Reuse: true})
+		telling.Steps(func(s *backend.Step) {
+			if s.Tally {
+				tellers++
+			}
+			if told += s.Tallied; s.Tallied > 1 {
+				parts++
+			}
+		})
 		want := execute(t, plain, &naive.Backend{Scratch: 200})
-		got := execute(t, again, &naive.Backend{Scratch: 200, Order: slices.Reverse[[]*backend.Step]})
-		for name := range want {
-			if !bytes.Equal(got[name], want[name]) {
-				t.Fatalf("seed %d: %q differs", seed, name)
+		for i, p := range []*backend.Program{remade, telling} {
+			got := execute(t, p, &naive.Backend{Scratch: 200, Order: slices.Reverse[[]*backend.Step]})
+			for name := range want {
+				if !bytes.Equal(got[name], want[name]) {
+					t.Fatalf("seed %d, told %v: %q differs", seed, i == 1, name)
+				}
 			}
 		}
+	}
+	if tellers < 20 || told < tellers || parts < 3 {
+		t.Errorf("%d kernels tell, %d others are told, %d of several parts", tellers, told, parts)
 	}
 	if more < 3 || joined < 5 || norms < 1 {
 		t.Errorf("values were made again in %d graphs, %d norms among them, %d concats left out", more, norms, joined)

@@ -82,6 +82,26 @@ func (p Planner) Halo(op string, attrs any, i int, _ []backend.Shape) int {
 // Dense pretends that attention cannot handle a halo.
 func (p Planner) Dense(op string) bool { return op == "attention" || op == "attention_grad" }
 
+// Teller is a Planner that tells of every image that is made, and has its norms, sums and some others look at nothing else: what it tells is all of the
+// image.
+type Teller struct{ Planner }
+
+var _ backend.Tallier = Teller{}
+
+// Tally implements backend.Tallier.
+func (Teller) Tally(s *backend.Step) backend.Shape {
+	y := s.Out[0]
+	if y.DType != backend.F32 || len(y.Shape) != 4 {
+		return nil
+	}
+	return backend.Shape{y.Shape[0], y.Shape[1] * y.Shape[2], y.Shape[3]}
+}
+
+// TakesTally implements backend.Tallier.
+func (Teller) TakesTally(op string) bool {
+	return op == "group_norm" || op == "sum_rows" || op == "sum_space" || op == "silu" || op == "channels"
+}
+
 // Scratch implements backend.Planner.
 func (p Planner) Scratch(*backend.Step) int { return p.Backend.Scratch }
 
@@ -165,9 +185,19 @@ func (e *executable) step(s *backend.Step) {
 	for i, v := range s.Out {
 		out[i] = graph.NewTensor(graph.Type{DType: v.DType, Shape: v.Shape})
 	}
-	op.Ref(s.Attrs, in, out)
+	ins, outs := in[:len(in)-s.Tallied], out
+	if s.Tallied > 0 {
+		in[0] = told(in[0], in[len(ins):])
+	}
+	if s.Tally {
+		outs = out[:len(out)-1]
+	}
+	op.Ref(s.Attrs, ins, outs)
 	if op.Again != nil {
-		again(op, s.Attrs, in, out)
+		again(op, s.Attrs, ins, outs)
+	}
+	if s.Tally {
+		copy(out[len(outs)].Data, out[0].Data)
 	}
 	for i, v := range s.Out {
 		e.store(v, out[i])
@@ -176,6 +206,19 @@ func (e *executable) step(s *backend.Step) {
 	if e.b.After != nil {
 		e.b.After(e.mem, s)
 	}
+}
+
+// told is an image like x made of its tallies, which are of parts of its channels.
+func told(x *graph.Tensor, tallies []*graph.Tensor) *graph.Tensor {
+	y, C, from := graph.NewTensor(x.Type), x.Shape[3], 0
+	for _, t := range tallies {
+		c := t.Shape[2]
+		for i, v := range t.Data {
+			y.Data[i/c*C+from+i%c] = v
+		}
+		from += c
+	}
+	return y
 }
 
 // again makes the first output from the others as they are stored, so that it is the same to the last bit where it is made again.

@@ -34,7 +34,10 @@ type vecKernels struct {
 	softmaxBack                func(s, dp []float32, scale, lse, dot float32)
 	adamW                      func(p, grad, m, v []float32, clip, b1, c1, b2, c2, root, eps, step, decay float32)
 	adamWEMA                   func(p, grad, m, v, ema []float32, clip, b1, c1, b2, c2, root, eps, step, decay, rate float32)
-	channelSums                func(sum, sumsq, x []float32, xs, pixels int)
+	channelSums                func(sum, sumsq, shift, x []float32, xs, pixels int)
+	finishMoments              func(sum, sumsq, shift []float32, share float32)
+	moments                    func(mean, m2, x []float32, xs, pixels, rs, rows int, share float32)
+	merge                      func(mean, m2, means, m2s []float32, share, weight float32)
 	rowSums                    func(sum, x []float32, xs, pixels int)
 	affine, affineSiLU         func(dst []float32, ds int, x []float32, xs int, a, b []float32, pixels int)
 	affineSums, affineSiLUSums affineSumsFunc

@@ -2054,88 +2054,489 @@ end5:
 	VZEROUPPER
 	RET
 
-// func vecChannelSumsAVX2(sum []float32, sumsq []float32, x []float32, xs int, pixels int)
+// func vecChannelSumsAVX2(sum []float32, sumsq []float32, shift []float32, x []float32, xs int, pixels int)
 // Requires: AVX, FMA3
-TEXT ·vecChannelSumsAVX2(SB), NOSPLIT, $0-88
+TEXT ·vecChannelSumsAVX2(SB), NOSPLIT, $0-112
 	MOVQ sum_base+0(FP), AX
 	MOVQ sumsq_base+24(FP), CX
-	MOVQ sum_len+8(FP), DX
-	MOVQ pixels+80(FP), BX
-	MOVQ x_base+48(FP), SI
+	MOVQ shift_base+48(FP), DX
+	MOVQ sum_len+8(FP), BX
+	MOVQ pixels+104(FP), SI
+	MOVQ x_base+72(FP), DI
 
 pixel1:
-	XORQ DI, DI
+	XORQ R8, R8
 
 loop2:
-	LEAQ        32(DI), R8
-	CMPQ        R8, DX
+	LEAQ        32(R8), R9
+	CMPQ        R9, BX
 	JGT         done3
-	VMOVUPS     (SI)(DI*4), Y0
-	VMOVUPS     (CX)(DI*4), Y1
-	VMOVUPS     (AX)(DI*4), Y2
+	VMOVUPS     (DI)(R8*4), Y0
+	VMOVUPS     (DX)(R8*4), Y1
+	VSUBPS      Y1, Y0, Y0
+	VMOVUPS     (CX)(R8*4), Y1
+	VMOVUPS     (AX)(R8*4), Y2
 	VADDPS      Y2, Y0, Y2
-	VMOVUPS     Y2, (AX)(DI*4)
+	VMOVUPS     Y2, (AX)(R8*4)
 	VFMADD231PS Y0, Y0, Y1
-	VMOVUPS     Y1, (CX)(DI*4)
-	VMOVUPS     32(SI)(DI*4), Y0
-	VMOVUPS     32(CX)(DI*4), Y1
-	VMOVUPS     32(AX)(DI*4), Y2
+	VMOVUPS     Y1, (CX)(R8*4)
+	VMOVUPS     32(DI)(R8*4), Y0
+	VMOVUPS     32(DX)(R8*4), Y1
+	VSUBPS      Y1, Y0, Y0
+	VMOVUPS     32(CX)(R8*4), Y1
+	VMOVUPS     32(AX)(R8*4), Y2
 	VADDPS      Y2, Y0, Y2
-	VMOVUPS     Y2, 32(AX)(DI*4)
+	VMOVUPS     Y2, 32(AX)(R8*4)
 	VFMADD231PS Y0, Y0, Y1
-	VMOVUPS     Y1, 32(CX)(DI*4)
-	VMOVUPS     64(SI)(DI*4), Y0
-	VMOVUPS     64(CX)(DI*4), Y1
-	VMOVUPS     64(AX)(DI*4), Y2
+	VMOVUPS     Y1, 32(CX)(R8*4)
+	VMOVUPS     64(DI)(R8*4), Y0
+	VMOVUPS     64(DX)(R8*4), Y1
+	VSUBPS      Y1, Y0, Y0
+	VMOVUPS     64(CX)(R8*4), Y1
+	VMOVUPS     64(AX)(R8*4), Y2
 	VADDPS      Y2, Y0, Y2
-	VMOVUPS     Y2, 64(AX)(DI*4)
+	VMOVUPS     Y2, 64(AX)(R8*4)
 	VFMADD231PS Y0, Y0, Y1
-	VMOVUPS     Y1, 64(CX)(DI*4)
-	VMOVUPS     96(SI)(DI*4), Y0
-	VMOVUPS     96(CX)(DI*4), Y1
-	VMOVUPS     96(AX)(DI*4), Y2
+	VMOVUPS     Y1, 64(CX)(R8*4)
+	VMOVUPS     96(DI)(R8*4), Y0
+	VMOVUPS     96(DX)(R8*4), Y1
+	VSUBPS      Y1, Y0, Y0
+	VMOVUPS     96(CX)(R8*4), Y1
+	VMOVUPS     96(AX)(R8*4), Y2
 	VADDPS      Y2, Y0, Y2
-	VMOVUPS     Y2, 96(AX)(DI*4)
+	VMOVUPS     Y2, 96(AX)(R8*4)
 	VFMADD231PS Y0, Y0, Y1
-	VMOVUPS     Y1, 96(CX)(DI*4)
-	ADDQ        $0x00000020, DI
+	VMOVUPS     Y1, 96(CX)(R8*4)
+	ADDQ        $0x00000020, R8
 	JMP         loop2
 
 done3:
 loop4:
-	LEAQ        8(DI), R8
-	CMPQ        R8, DX
+	LEAQ        8(R8), R9
+	CMPQ        R9, BX
 	JGT         done5
-	VMOVUPS     (SI)(DI*4), Y0
-	VMOVUPS     (CX)(DI*4), Y1
-	VMOVUPS     (AX)(DI*4), Y2
+	VMOVUPS     (DI)(R8*4), Y0
+	VMOVUPS     (DX)(R8*4), Y1
+	VSUBPS      Y1, Y0, Y0
+	VMOVUPS     (CX)(R8*4), Y1
+	VMOVUPS     (AX)(R8*4), Y2
 	VADDPS      Y2, Y0, Y2
-	VMOVUPS     Y2, (AX)(DI*4)
+	VMOVUPS     Y2, (AX)(R8*4)
 	VFMADD231PS Y0, Y0, Y1
-	VMOVUPS     Y1, (CX)(DI*4)
-	ADDQ        $0x00000008, DI
+	VMOVUPS     Y1, (CX)(R8*4)
+	ADDQ        $0x00000008, R8
 	JMP         loop4
 
 done5:
-	MOVQ        DX, R8
-	SUBQ        DI, R8
+	MOVQ        BX, R9
+	SUBQ        R8, R9
 	JLE         end6
-	LEAQ        vecdata<>+1728(SB), R9
-	NEGQ        R8
-	VMOVUPS     32(R9)(R8*4), Y0
-	VMASKMOVPS  (SI)(DI*4), Y0, Y1
-	VMASKMOVPS  (CX)(DI*4), Y0, Y2
-	VMASKMOVPS  (AX)(DI*4), Y0, Y3
+	LEAQ        vecdata<>+1728(SB), R10
+	NEGQ        R9
+	VMOVUPS     32(R10)(R9*4), Y0
+	VMASKMOVPS  (DI)(R8*4), Y0, Y1
+	VMASKMOVPS  (DX)(R8*4), Y0, Y2
+	VSUBPS      Y2, Y1, Y1
+	VMASKMOVPS  (CX)(R8*4), Y0, Y2
+	VMASKMOVPS  (AX)(R8*4), Y0, Y3
 	VADDPS      Y3, Y1, Y3
-	VMASKMOVPS  Y3, Y0, (AX)(DI*4)
+	VMASKMOVPS  Y3, Y0, (AX)(R8*4)
 	VFMADD231PS Y1, Y1, Y2
-	VMASKMOVPS  Y2, Y0, (CX)(DI*4)
+	VMASKMOVPS  Y2, Y0, (CX)(R8*4)
 
 end6:
-	MOVQ xs+72(FP), DI
-	LEAQ (SI)(DI*4), SI
-	DECQ BX
+	MOVQ xs+96(FP), R8
+	LEAQ (DI)(R8*4), DI
+	DECQ SI
 	JNZ  pixel1
+	VZEROUPPER
+	RET
+
+// func vecFinishMomentsAVX2(sum []float32, sumsq []float32, shift []float32, share float32)
+// Requires: AVX
+TEXT ·vecFinishMomentsAVX2(SB), NOSPLIT, $0-76
+	MOVQ         sum_base+0(FP), AX
+	MOVQ         sumsq_base+24(FP), CX
+	MOVQ         shift_base+48(FP), DX
+	VBROADCASTSS share+72(FP), Y0
+	MOVQ         sum_len+8(FP), BX
+	XORQ         SI, SI
+
+loop1:
+	LEAQ    8(SI), DI
+	CMPQ    DI, BX
+	JGT     done2
+	VMOVUPS (AX)(SI*4), Y1
+	VMOVUPS (CX)(SI*4), Y2
+	VMOVUPS (DX)(SI*4), Y3
+	VMULPS  Y0, Y1, Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS Y3, (AX)(SI*4)
+	VMULPS  Y4, Y1, Y1
+	VSUBPS  Y1, Y2, Y1
+	VMOVUPS Y1, (CX)(SI*4)
+	ADDQ    $0x00000008, SI
+	JMP     loop1
+
+done2:
+	SUBQ       SI, BX
+	JLE        end3
+	LEAQ       vecdata<>+1728(SB), DI
+	NEGQ       BX
+	VMOVUPS    32(DI)(BX*4), Y1
+	VMASKMOVPS (AX)(SI*4), Y1, Y2
+	VMASKMOVPS (CX)(SI*4), Y1, Y3
+	VMASKMOVPS (DX)(SI*4), Y1, Y4
+	VMULPS     Y0, Y2, Y0
+	VADDPS     Y0, Y4, Y4
+	VMASKMOVPS Y4, Y1, (AX)(SI*4)
+	VMULPS     Y0, Y2, Y0
+	VSUBPS     Y0, Y3, Y0
+	VMASKMOVPS Y0, Y1, (CX)(SI*4)
+
+end3:
+	VZEROUPPER
+	RET
+
+// func vecMomentsAVX2(mean []float32, m2 []float32, x []float32, xs int, pixels int, rs int, rows int, share float32)
+// Requires: AVX, FMA3
+TEXT ·vecMomentsAVX2(SB), NOSPLIT, $0-108
+	MOVQ mean_base+0(FP), AX
+	MOVQ m2_base+24(FP), CX
+	MOVQ mean_len+8(FP), DX
+	MOVQ x_base+48(FP), BX
+	MOVQ xs+72(FP), SI
+	SHLQ $0x02, SI
+	XORQ DI, DI
+
+loop1:
+	LEAQ    16(DI), R8
+	CMPQ    R8, DX
+	JGT     done2
+	VMOVUPS (BX)(DI*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VMOVUPS 32(BX)(DI*4), Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	MOVQ    BX, R8
+	MOVQ    rows+96(FP), R11
+
+line3:
+	MOVQ R8, R9
+	MOVQ pixels+80(FP), R10
+
+many4:
+	SUBQ        $0x02, R10
+	JLT         one5
+	VMOVUPS     (R9)(DI*4), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y10, Y1, Y1
+	VFMADD231PS Y10, Y10, Y2
+	VMOVUPS     32(R9)(DI*4), Y10
+	VSUBPS      Y5, Y10, Y10
+	VADDPS      Y10, Y6, Y6
+	VFMADD231PS Y10, Y10, Y7
+	ADDQ        SI, R9
+	VMOVUPS     (R9)(DI*4), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y10, Y3, Y3
+	VFMADD231PS Y10, Y10, Y4
+	VMOVUPS     32(R9)(DI*4), Y10
+	VSUBPS      Y5, Y10, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	ADDQ        SI, R9
+	JMP         many4
+
+one5:
+	ADDQ $0x02, R10
+
+rest6:
+	DECQ        R10
+	JLT         done7
+	VMOVUPS     (R9)(DI*4), Y10
+	VSUBPS      Y0, Y10, Y10
+	VADDPS      Y10, Y1, Y1
+	VFMADD231PS Y10, Y10, Y2
+	VMOVUPS     32(R9)(DI*4), Y10
+	VSUBPS      Y5, Y10, Y10
+	VADDPS      Y10, Y6, Y6
+	VFMADD231PS Y10, Y10, Y7
+	ADDQ        SI, R9
+	JMP         rest6
+
+done7:
+	MOVQ         rs+88(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R11
+	JNZ          line3
+	VBROADCASTSS share+104(FP), Y10
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VMULPS       Y10, Y1, Y3
+	VADDPS       Y3, Y0, Y0
+	VMOVUPS      Y0, (AX)(DI*4)
+	VMULPS       Y3, Y1, Y0
+	VSUBPS       Y0, Y2, Y0
+	VMOVUPS      Y0, (CX)(DI*4)
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y9, Y7, Y7
+	VMULPS       Y10, Y6, Y0
+	VADDPS       Y0, Y5, Y1
+	VMOVUPS      Y1, 32(AX)(DI*4)
+	VMULPS       Y0, Y6, Y0
+	VSUBPS       Y0, Y7, Y0
+	VMOVUPS      Y0, 32(CX)(DI*4)
+	ADDQ         $0x00000010, DI
+	JMP          loop1
+
+done2:
+loop8:
+	LEAQ    8(DI), R8
+	CMPQ    R8, DX
+	JGT     done9
+	VMOVUPS (BX)(DI*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	MOVQ    BX, R8
+	MOVQ    rows+96(FP), R11
+
+line10:
+	MOVQ R8, R9
+	MOVQ pixels+80(FP), R10
+
+many11:
+	SUBQ        $0x04, R10
+	JLT         one12
+	VMOVUPS     (R9)(DI*4), Y9
+	VSUBPS      Y0, Y9, Y9
+	VADDPS      Y9, Y1, Y1
+	VFMADD231PS Y9, Y9, Y2
+	ADDQ        SI, R9
+	VMOVUPS     (R9)(DI*4), Y9
+	VSUBPS      Y0, Y9, Y9
+	VADDPS      Y9, Y3, Y3
+	VFMADD231PS Y9, Y9, Y4
+	ADDQ        SI, R9
+	VMOVUPS     (R9)(DI*4), Y9
+	VSUBPS      Y0, Y9, Y9
+	VADDPS      Y9, Y5, Y5
+	VFMADD231PS Y9, Y9, Y6
+	ADDQ        SI, R9
+	VMOVUPS     (R9)(DI*4), Y9
+	VSUBPS      Y0, Y9, Y9
+	VADDPS      Y9, Y7, Y7
+	VFMADD231PS Y9, Y9, Y8
+	ADDQ        SI, R9
+	JMP         many11
+
+one12:
+	ADDQ $0x04, R10
+
+rest13:
+	DECQ        R10
+	JLT         done14
+	VMOVUPS     (R9)(DI*4), Y9
+	VSUBPS      Y0, Y9, Y9
+	VADDPS      Y9, Y1, Y1
+	VFMADD231PS Y9, Y9, Y2
+	ADDQ        SI, R9
+	JMP         rest13
+
+done14:
+	MOVQ         rs+88(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R11
+	JNZ          line10
+	VBROADCASTSS share+104(FP), Y9
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y1, Y1
+	VADDPS       Y8, Y2, Y2
+	VMULPS       Y9, Y1, Y3
+	VADDPS       Y3, Y0, Y0
+	VMOVUPS      Y0, (AX)(DI*4)
+	VMULPS       Y3, Y1, Y0
+	VSUBPS       Y0, Y2, Y0
+	VMOVUPS      Y0, (CX)(DI*4)
+	ADDQ         $0x00000008, DI
+	JMP          loop8
+
+done9:
+	SUBQ       DI, DX
+	JLE        end15
+	LEAQ       vecdata<>+1728(SB), R8
+	NEGQ       DX
+	VMOVUPS    32(R8)(DX*4), Y0
+	VMASKMOVPS (BX)(DI*4), Y0, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	MOVQ       BX, DX
+	MOVQ       rows+96(FP), R9
+
+line16:
+	MOVQ DX, BX
+	MOVQ pixels+80(FP), R8
+
+many17:
+	SUBQ        $0x04, R8
+	JLT         one18
+	VMASKMOVPS  (BX)(DI*4), Y0, Y10
+	VSUBPS      Y1, Y10, Y10
+	VADDPS      Y10, Y2, Y2
+	VFMADD231PS Y10, Y10, Y3
+	ADDQ        SI, BX
+	VMASKMOVPS  (BX)(DI*4), Y0, Y10
+	VSUBPS      Y1, Y10, Y10
+	VADDPS      Y10, Y4, Y4
+	VFMADD231PS Y10, Y10, Y5
+	ADDQ        SI, BX
+	VMASKMOVPS  (BX)(DI*4), Y0, Y10
+	VSUBPS      Y1, Y10, Y10
+	VADDPS      Y10, Y6, Y6
+	VFMADD231PS Y10, Y10, Y7
+	ADDQ        SI, BX
+	VMASKMOVPS  (BX)(DI*4), Y0, Y10
+	VSUBPS      Y1, Y10, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	ADDQ        SI, BX
+	JMP         many17
+
+one18:
+	ADDQ $0x04, R8
+
+rest19:
+	DECQ        R8
+	JLT         done20
+	VMASKMOVPS  (BX)(DI*4), Y0, Y10
+	VSUBPS      Y1, Y10, Y10
+	VADDPS      Y10, Y2, Y2
+	VFMADD231PS Y10, Y10, Y3
+	ADDQ        SI, BX
+	JMP         rest19
+
+done20:
+	MOVQ         rs+88(FP), R8
+	LEAQ         (DX)(R8*4), DX
+	DECQ         R9
+	JNZ          line16
+	VBROADCASTSS share+104(FP), Y10
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y5, Y3, Y3
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y2, Y2
+	VADDPS       Y9, Y3, Y3
+	VMULPS       Y10, Y2, Y4
+	VADDPS       Y4, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(DI*4)
+	VMULPS       Y4, Y2, Y1
+	VSUBPS       Y1, Y3, Y1
+	VMASKMOVPS   Y1, Y0, (CX)(DI*4)
+
+end15:
+	VZEROUPPER
+	RET
+
+// func vecMergeAVX2(mean []float32, m2 []float32, means []float32, m2s []float32, share float32, weight float32)
+// Requires: AVX, FMA3
+TEXT ·vecMergeAVX2(SB), NOSPLIT, $0-104
+	MOVQ         mean_base+0(FP), AX
+	MOVQ         m2_base+24(FP), CX
+	MOVQ         means_base+48(FP), DX
+	MOVQ         m2s_base+72(FP), BX
+	VBROADCASTSS share+96(FP), Y0
+	VBROADCASTSS weight+100(FP), Y1
+	MOVQ         mean_len+8(FP), SI
+	XORQ         DI, DI
+
+loop1:
+	LEAQ        16(DI), R8
+	CMPQ        R8, SI
+	JGT         done2
+	VMOVUPS     (AX)(DI*4), Y2
+	VMOVUPS     (CX)(DI*4), Y3
+	VMOVUPS     (BX)(DI*4), Y4
+	VADDPS      Y4, Y3, Y3
+	VMOVUPS     (DX)(DI*4), Y4
+	VSUBPS      Y2, Y4, Y4
+	VMULPS      Y4, Y4, Y5
+	VFMADD231PS Y5, Y1, Y3
+	VFMADD231PS Y4, Y0, Y2
+	VMOVUPS     Y2, (AX)(DI*4)
+	VMOVUPS     Y3, (CX)(DI*4)
+	VMOVUPS     32(AX)(DI*4), Y2
+	VMOVUPS     32(CX)(DI*4), Y3
+	VMOVUPS     32(BX)(DI*4), Y4
+	VADDPS      Y4, Y3, Y3
+	VMOVUPS     32(DX)(DI*4), Y4
+	VSUBPS      Y2, Y4, Y4
+	VMULPS      Y4, Y4, Y5
+	VFMADD231PS Y5, Y1, Y3
+	VFMADD231PS Y4, Y0, Y2
+	VMOVUPS     Y2, 32(AX)(DI*4)
+	VMOVUPS     Y3, 32(CX)(DI*4)
+	ADDQ        $0x00000010, DI
+	JMP         loop1
+
+done2:
+loop3:
+	LEAQ        8(DI), R8
+	CMPQ        R8, SI
+	JGT         done4
+	VMOVUPS     (AX)(DI*4), Y2
+	VMOVUPS     (CX)(DI*4), Y3
+	VMOVUPS     (BX)(DI*4), Y4
+	VADDPS      Y4, Y3, Y3
+	VMOVUPS     (DX)(DI*4), Y4
+	VSUBPS      Y2, Y4, Y4
+	VMULPS      Y4, Y4, Y5
+	VFMADD231PS Y5, Y1, Y3
+	VFMADD231PS Y4, Y0, Y2
+	VMOVUPS     Y2, (AX)(DI*4)
+	VMOVUPS     Y3, (CX)(DI*4)
+	ADDQ        $0x00000008, DI
+	JMP         loop3
+
+done4:
+	SUBQ        DI, SI
+	JLE         end5
+	LEAQ        vecdata<>+1728(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), Y2
+	VMASKMOVPS  (AX)(DI*4), Y2, Y3
+	VMASKMOVPS  (CX)(DI*4), Y2, Y4
+	VMASKMOVPS  (BX)(DI*4), Y2, Y5
+	VADDPS      Y5, Y4, Y4
+	VMASKMOVPS  (DX)(DI*4), Y2, Y5
+	VSUBPS      Y3, Y5, Y5
+	VMULPS      Y5, Y5, Y6
+	VFMADD231PS Y6, Y1, Y4
+	VFMADD231PS Y5, Y0, Y3
+	VMASKMOVPS  Y3, Y2, (AX)(DI*4)
+	VMASKMOVPS  Y4, Y2, (CX)(DI*4)
+
+end5:
 	VZEROUPPER
 	RET
 
@@ -5877,89 +6278,493 @@ end5:
 	VZEROUPPER
 	RET
 
-// func vecChannelSumsAVX512(sum []float32, sumsq []float32, x []float32, xs int, pixels int)
+// func vecChannelSumsAVX512(sum []float32, sumsq []float32, shift []float32, x []float32, xs int, pixels int)
 // Requires: AVX, AVX512F
-TEXT ·vecChannelSumsAVX512(SB), NOSPLIT, $0-88
+TEXT ·vecChannelSumsAVX512(SB), NOSPLIT, $0-112
 	MOVQ sum_base+0(FP), AX
 	MOVQ sumsq_base+24(FP), DX
-	MOVQ sum_len+8(FP), BX
-	MOVQ pixels+80(FP), SI
-	MOVQ x_base+48(FP), DI
+	MOVQ shift_base+48(FP), BX
+	MOVQ sum_len+8(FP), SI
+	MOVQ pixels+104(FP), DI
+	MOVQ x_base+72(FP), R8
 
 pixel1:
-	XORQ R8, R8
+	XORQ R9, R9
 
 loop2:
-	LEAQ        64(R8), CX
-	CMPQ        CX, BX
+	LEAQ        64(R9), CX
+	CMPQ        CX, SI
 	JGT         done3
-	VMOVUPS     (DI)(R8*4), Z0
-	VMOVUPS     (DX)(R8*4), Z1
-	VMOVUPS     (AX)(R8*4), Z2
+	VMOVUPS     (R8)(R9*4), Z0
+	VMOVUPS     (BX)(R9*4), Z1
+	VSUBPS      Z1, Z0, Z0
+	VMOVUPS     (DX)(R9*4), Z1
+	VMOVUPS     (AX)(R9*4), Z2
 	VADDPS      Z2, Z0, Z2
-	VMOVUPS     Z2, (AX)(R8*4)
+	VMOVUPS     Z2, (AX)(R9*4)
 	VFMADD231PS Z0, Z0, Z1
-	VMOVUPS     Z1, (DX)(R8*4)
-	VMOVUPS     64(DI)(R8*4), Z0
-	VMOVUPS     64(DX)(R8*4), Z1
-	VMOVUPS     64(AX)(R8*4), Z2
+	VMOVUPS     Z1, (DX)(R9*4)
+	VMOVUPS     64(R8)(R9*4), Z0
+	VMOVUPS     64(BX)(R9*4), Z1
+	VSUBPS      Z1, Z0, Z0
+	VMOVUPS     64(DX)(R9*4), Z1
+	VMOVUPS     64(AX)(R9*4), Z2
 	VADDPS      Z2, Z0, Z2
-	VMOVUPS     Z2, 64(AX)(R8*4)
+	VMOVUPS     Z2, 64(AX)(R9*4)
 	VFMADD231PS Z0, Z0, Z1
-	VMOVUPS     Z1, 64(DX)(R8*4)
-	VMOVUPS     128(DI)(R8*4), Z0
-	VMOVUPS     128(DX)(R8*4), Z1
-	VMOVUPS     128(AX)(R8*4), Z2
+	VMOVUPS     Z1, 64(DX)(R9*4)
+	VMOVUPS     128(R8)(R9*4), Z0
+	VMOVUPS     128(BX)(R9*4), Z1
+	VSUBPS      Z1, Z0, Z0
+	VMOVUPS     128(DX)(R9*4), Z1
+	VMOVUPS     128(AX)(R9*4), Z2
 	VADDPS      Z2, Z0, Z2
-	VMOVUPS     Z2, 128(AX)(R8*4)
+	VMOVUPS     Z2, 128(AX)(R9*4)
 	VFMADD231PS Z0, Z0, Z1
-	VMOVUPS     Z1, 128(DX)(R8*4)
-	VMOVUPS     192(DI)(R8*4), Z0
-	VMOVUPS     192(DX)(R8*4), Z1
-	VMOVUPS     192(AX)(R8*4), Z2
+	VMOVUPS     Z1, 128(DX)(R9*4)
+	VMOVUPS     192(R8)(R9*4), Z0
+	VMOVUPS     192(BX)(R9*4), Z1
+	VSUBPS      Z1, Z0, Z0
+	VMOVUPS     192(DX)(R9*4), Z1
+	VMOVUPS     192(AX)(R9*4), Z2
 	VADDPS      Z2, Z0, Z2
-	VMOVUPS     Z2, 192(AX)(R8*4)
+	VMOVUPS     Z2, 192(AX)(R9*4)
 	VFMADD231PS Z0, Z0, Z1
-	VMOVUPS     Z1, 192(DX)(R8*4)
-	ADDQ        $0x00000040, R8
+	VMOVUPS     Z1, 192(DX)(R9*4)
+	ADDQ        $0x00000040, R9
 	JMP         loop2
 
 done3:
 loop4:
-	LEAQ        16(R8), CX
-	CMPQ        CX, BX
+	LEAQ        16(R9), CX
+	CMPQ        CX, SI
 	JGT         done5
-	VMOVUPS     (DI)(R8*4), Z0
-	VMOVUPS     (DX)(R8*4), Z1
-	VMOVUPS     (AX)(R8*4), Z2
+	VMOVUPS     (R8)(R9*4), Z0
+	VMOVUPS     (BX)(R9*4), Z1
+	VSUBPS      Z1, Z0, Z0
+	VMOVUPS     (DX)(R9*4), Z1
+	VMOVUPS     (AX)(R9*4), Z2
 	VADDPS      Z2, Z0, Z2
-	VMOVUPS     Z2, (AX)(R8*4)
+	VMOVUPS     Z2, (AX)(R9*4)
 	VFMADD231PS Z0, Z0, Z1
-	VMOVUPS     Z1, (DX)(R8*4)
-	ADDQ        $0x00000010, R8
+	VMOVUPS     Z1, (DX)(R9*4)
+	ADDQ        $0x00000010, R9
 	JMP         loop4
 
 done5:
-	MOVQ        BX, CX
-	SUBQ        R8, CX
+	MOVQ        SI, CX
+	SUBQ        R9, CX
 	JLE         end6
-	MOVL        $0x00000001, R9
-	SHLL        CL, R9
-	DECL        R9
-	KMOVW       R9, K1
-	VMOVUPS.Z   (DI)(R8*4), K1, Z0
-	VMOVUPS.Z   (DX)(R8*4), K1, Z1
-	VMOVUPS.Z   (AX)(R8*4), K1, Z2
+	MOVL        $0x00000001, R10
+	SHLL        CL, R10
+	DECL        R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (R8)(R9*4), K1, Z0
+	VMOVUPS.Z   (BX)(R9*4), K1, Z1
+	VSUBPS      Z1, Z0, Z0
+	VMOVUPS.Z   (DX)(R9*4), K1, Z1
+	VMOVUPS.Z   (AX)(R9*4), K1, Z2
 	VADDPS      Z2, Z0, Z2
-	VMOVUPS     Z2, K1, (AX)(R8*4)
+	VMOVUPS     Z2, K1, (AX)(R9*4)
 	VFMADD231PS Z0, Z0, Z1
-	VMOVUPS     Z1, K1, (DX)(R8*4)
+	VMOVUPS     Z1, K1, (DX)(R9*4)
 
 end6:
-	MOVQ xs+72(FP), CX
-	LEAQ (DI)(CX*4), DI
-	DECQ SI
+	MOVQ xs+96(FP), CX
+	LEAQ (R8)(CX*4), R8
+	DECQ DI
 	JNZ  pixel1
+	VZEROUPPER
+	RET
+
+// func vecFinishMomentsAVX512(sum []float32, sumsq []float32, shift []float32, share float32)
+// Requires: AVX, AVX512F
+TEXT ·vecFinishMomentsAVX512(SB), NOSPLIT, $0-76
+	MOVQ         sum_base+0(FP), AX
+	MOVQ         sumsq_base+24(FP), DX
+	MOVQ         shift_base+48(FP), BX
+	VBROADCASTSS share+72(FP), Z0
+	MOVQ         sum_len+8(FP), CX
+	XORQ         SI, SI
+
+loop1:
+	LEAQ    16(SI), DI
+	CMPQ    DI, CX
+	JGT     done2
+	VMOVUPS (AX)(SI*4), Z1
+	VMOVUPS (DX)(SI*4), Z2
+	VMOVUPS (BX)(SI*4), Z3
+	VMULPS  Z0, Z1, Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS Z3, (AX)(SI*4)
+	VMULPS  Z4, Z1, Z1
+	VSUBPS  Z1, Z2, Z1
+	VMOVUPS Z1, (DX)(SI*4)
+	ADDQ    $0x00000010, SI
+	JMP     loop1
+
+done2:
+	SUBQ      SI, CX
+	JLE       end3
+	MOVL      $0x00000001, DI
+	SHLL      CL, DI
+	DECL      DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (AX)(SI*4), K1, Z1
+	VMOVUPS.Z (DX)(SI*4), K1, Z2
+	VMOVUPS.Z (BX)(SI*4), K1, Z3
+	VMULPS    Z0, Z1, Z0
+	VADDPS    Z0, Z3, Z3
+	VMOVUPS   Z3, K1, (AX)(SI*4)
+	VMULPS    Z0, Z1, Z0
+	VSUBPS    Z0, Z2, Z0
+	VMOVUPS   Z0, K1, (DX)(SI*4)
+
+end3:
+	VZEROUPPER
+	RET
+
+// func vecMomentsAVX512(mean []float32, m2 []float32, x []float32, xs int, pixels int, rs int, rows int, share float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·vecMomentsAVX512(SB), NOSPLIT, $0-108
+	MOVQ mean_base+0(FP), AX
+	MOVQ m2_base+24(FP), DX
+	MOVQ mean_len+8(FP), CX
+	MOVQ x_base+48(FP), BX
+	MOVQ xs+72(FP), SI
+	SHLQ $0x02, SI
+	XORQ DI, DI
+
+loop1:
+	LEAQ    32(DI), R8
+	CMPQ    R8, CX
+	JGT     done2
+	VMOVUPS (BX)(DI*4), Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	VMOVUPS 64(BX)(DI*4), Z5
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	VXORPS  Z8, Z8, Z8
+	VXORPS  Z9, Z9, Z9
+	MOVQ    BX, R8
+	MOVQ    rows+96(FP), R11
+
+line3:
+	MOVQ R8, R9
+	MOVQ pixels+80(FP), R10
+
+many4:
+	SUBQ        $0x02, R10
+	JLT         one5
+	VMOVUPS     (R9)(DI*4), Z10
+	VSUBPS      Z0, Z10, Z10
+	VADDPS      Z10, Z1, Z1
+	VFMADD231PS Z10, Z10, Z2
+	VMOVUPS     64(R9)(DI*4), Z10
+	VSUBPS      Z5, Z10, Z10
+	VADDPS      Z10, Z6, Z6
+	VFMADD231PS Z10, Z10, Z7
+	ADDQ        SI, R9
+	VMOVUPS     (R9)(DI*4), Z10
+	VSUBPS      Z0, Z10, Z10
+	VADDPS      Z10, Z3, Z3
+	VFMADD231PS Z10, Z10, Z4
+	VMOVUPS     64(R9)(DI*4), Z10
+	VSUBPS      Z5, Z10, Z10
+	VADDPS      Z10, Z8, Z8
+	VFMADD231PS Z10, Z10, Z9
+	ADDQ        SI, R9
+	JMP         many4
+
+one5:
+	ADDQ $0x02, R10
+
+rest6:
+	DECQ        R10
+	JLT         done7
+	VMOVUPS     (R9)(DI*4), Z10
+	VSUBPS      Z0, Z10, Z10
+	VADDPS      Z10, Z1, Z1
+	VFMADD231PS Z10, Z10, Z2
+	VMOVUPS     64(R9)(DI*4), Z10
+	VSUBPS      Z5, Z10, Z10
+	VADDPS      Z10, Z6, Z6
+	VFMADD231PS Z10, Z10, Z7
+	ADDQ        SI, R9
+	JMP         rest6
+
+done7:
+	MOVQ         rs+88(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R11
+	JNZ          line3
+	VBROADCASTSS share+104(FP), Z10
+	VADDPS       Z3, Z1, Z1
+	VADDPS       Z4, Z2, Z2
+	VMULPS       Z10, Z1, Z3
+	VADDPS       Z3, Z0, Z0
+	VMOVUPS      Z0, (AX)(DI*4)
+	VMULPS       Z3, Z1, Z0
+	VSUBPS       Z0, Z2, Z0
+	VMOVUPS      Z0, (DX)(DI*4)
+	VADDPS       Z8, Z6, Z6
+	VADDPS       Z9, Z7, Z7
+	VMULPS       Z10, Z6, Z0
+	VADDPS       Z0, Z5, Z1
+	VMOVUPS      Z1, 64(AX)(DI*4)
+	VMULPS       Z0, Z6, Z0
+	VSUBPS       Z0, Z7, Z0
+	VMOVUPS      Z0, 64(DX)(DI*4)
+	ADDQ         $0x00000020, DI
+	JMP          loop1
+
+done2:
+loop8:
+	LEAQ    16(DI), R8
+	CMPQ    R8, CX
+	JGT     done9
+	VMOVUPS (BX)(DI*4), Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	VXORPS  Z8, Z8, Z8
+	MOVQ    BX, R8
+	MOVQ    rows+96(FP), R11
+
+line10:
+	MOVQ R8, R9
+	MOVQ pixels+80(FP), R10
+
+many11:
+	SUBQ        $0x04, R10
+	JLT         one12
+	VMOVUPS     (R9)(DI*4), Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z1, Z1
+	VFMADD231PS Z9, Z9, Z2
+	ADDQ        SI, R9
+	VMOVUPS     (R9)(DI*4), Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z3, Z3
+	VFMADD231PS Z9, Z9, Z4
+	ADDQ        SI, R9
+	VMOVUPS     (R9)(DI*4), Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z5, Z5
+	VFMADD231PS Z9, Z9, Z6
+	ADDQ        SI, R9
+	VMOVUPS     (R9)(DI*4), Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z7, Z7
+	VFMADD231PS Z9, Z9, Z8
+	ADDQ        SI, R9
+	JMP         many11
+
+one12:
+	ADDQ $0x04, R10
+
+rest13:
+	DECQ        R10
+	JLT         done14
+	VMOVUPS     (R9)(DI*4), Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z1, Z1
+	VFMADD231PS Z9, Z9, Z2
+	ADDQ        SI, R9
+	JMP         rest13
+
+done14:
+	MOVQ         rs+88(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R11
+	JNZ          line10
+	VBROADCASTSS share+104(FP), Z9
+	VADDPS       Z3, Z1, Z1
+	VADDPS       Z4, Z2, Z2
+	VADDPS       Z5, Z1, Z1
+	VADDPS       Z6, Z2, Z2
+	VADDPS       Z7, Z1, Z1
+	VADDPS       Z8, Z2, Z2
+	VMULPS       Z9, Z1, Z3
+	VADDPS       Z3, Z0, Z0
+	VMOVUPS      Z0, (AX)(DI*4)
+	VMULPS       Z3, Z1, Z0
+	VSUBPS       Z0, Z2, Z0
+	VMOVUPS      Z0, (DX)(DI*4)
+	ADDQ         $0x00000010, DI
+	JMP          loop8
+
+done9:
+	SUBQ      DI, CX
+	JLE       end15
+	MOVL      $0x00000001, R8
+	SHLL      CL, R8
+	DECL      R8
+	KMOVW     R8, K1
+	VMOVUPS.Z (BX)(DI*4), K1, Z0
+	VXORPS    Z1, Z1, Z1
+	VXORPS    Z2, Z2, Z2
+	VXORPS    Z3, Z3, Z3
+	VXORPS    Z4, Z4, Z4
+	VXORPS    Z5, Z5, Z5
+	VXORPS    Z6, Z6, Z6
+	VXORPS    Z7, Z7, Z7
+	VXORPS    Z8, Z8, Z8
+	MOVQ      BX, CX
+	MOVQ      rows+96(FP), R9
+
+line16:
+	MOVQ CX, BX
+	MOVQ pixels+80(FP), R8
+
+many17:
+	SUBQ        $0x04, R8
+	JLT         one18
+	VMOVUPS.Z   (BX)(DI*4), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z1, Z1
+	VFMADD231PS Z9, Z9, Z2
+	ADDQ        SI, BX
+	VMOVUPS.Z   (BX)(DI*4), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z3, Z3
+	VFMADD231PS Z9, Z9, Z4
+	ADDQ        SI, BX
+	VMOVUPS.Z   (BX)(DI*4), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z5, Z5
+	VFMADD231PS Z9, Z9, Z6
+	ADDQ        SI, BX
+	VMOVUPS.Z   (BX)(DI*4), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z7, Z7
+	VFMADD231PS Z9, Z9, Z8
+	ADDQ        SI, BX
+	JMP         many17
+
+one18:
+	ADDQ $0x04, R8
+
+rest19:
+	DECQ        R8
+	JLT         done20
+	VMOVUPS.Z   (BX)(DI*4), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VADDPS      Z9, Z1, Z1
+	VFMADD231PS Z9, Z9, Z2
+	ADDQ        SI, BX
+	JMP         rest19
+
+done20:
+	MOVQ         rs+88(FP), R8
+	LEAQ         (CX)(R8*4), CX
+	DECQ         R9
+	JNZ          line16
+	VBROADCASTSS share+104(FP), Z9
+	VADDPS       Z3, Z1, Z1
+	VADDPS       Z4, Z2, Z2
+	VADDPS       Z5, Z1, Z1
+	VADDPS       Z6, Z2, Z2
+	VADDPS       Z7, Z1, Z1
+	VADDPS       Z8, Z2, Z2
+	VMULPS       Z9, Z1, Z3
+	VADDPS       Z3, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)(DI*4)
+	VMULPS       Z3, Z1, Z0
+	VSUBPS       Z0, Z2, Z0
+	VMOVUPS      Z0, K1, (DX)(DI*4)
+
+end15:
+	VZEROUPPER
+	RET
+
+// func vecMergeAVX512(mean []float32, m2 []float32, means []float32, m2s []float32, share float32, weight float32)
+// Requires: AVX, AVX512F
+TEXT ·vecMergeAVX512(SB), NOSPLIT, $0-104
+	MOVQ         mean_base+0(FP), AX
+	MOVQ         m2_base+24(FP), DX
+	MOVQ         means_base+48(FP), BX
+	MOVQ         m2s_base+72(FP), SI
+	VBROADCASTSS share+96(FP), Z0
+	VBROADCASTSS weight+100(FP), Z1
+	MOVQ         mean_len+8(FP), CX
+	XORQ         DI, DI
+
+loop1:
+	LEAQ        32(DI), R8
+	CMPQ        R8, CX
+	JGT         done2
+	VMOVUPS     (AX)(DI*4), Z2
+	VMOVUPS     (DX)(DI*4), Z3
+	VMOVUPS     (SI)(DI*4), Z4
+	VADDPS      Z4, Z3, Z3
+	VMOVUPS     (BX)(DI*4), Z4
+	VSUBPS      Z2, Z4, Z4
+	VMULPS      Z4, Z4, Z5
+	VFMADD231PS Z5, Z1, Z3
+	VFMADD231PS Z4, Z0, Z2
+	VMOVUPS     Z2, (AX)(DI*4)
+	VMOVUPS     Z3, (DX)(DI*4)
+	VMOVUPS     64(AX)(DI*4), Z2
+	VMOVUPS     64(DX)(DI*4), Z3
+	VMOVUPS     64(SI)(DI*4), Z4
+	VADDPS      Z4, Z3, Z3
+	VMOVUPS     64(BX)(DI*4), Z4
+	VSUBPS      Z2, Z4, Z4
+	VMULPS      Z4, Z4, Z5
+	VFMADD231PS Z5, Z1, Z3
+	VFMADD231PS Z4, Z0, Z2
+	VMOVUPS     Z2, 64(AX)(DI*4)
+	VMOVUPS     Z3, 64(DX)(DI*4)
+	ADDQ        $0x00000020, DI
+	JMP         loop1
+
+done2:
+loop3:
+	LEAQ        16(DI), R8
+	CMPQ        R8, CX
+	JGT         done4
+	VMOVUPS     (AX)(DI*4), Z2
+	VMOVUPS     (DX)(DI*4), Z3
+	VMOVUPS     (SI)(DI*4), Z4
+	VADDPS      Z4, Z3, Z3
+	VMOVUPS     (BX)(DI*4), Z4
+	VSUBPS      Z2, Z4, Z4
+	VMULPS      Z4, Z4, Z5
+	VFMADD231PS Z5, Z1, Z3
+	VFMADD231PS Z4, Z0, Z2
+	VMOVUPS     Z2, (AX)(DI*4)
+	VMOVUPS     Z3, (DX)(DI*4)
+	ADDQ        $0x00000010, DI
+	JMP         loop3
+
+done4:
+	SUBQ        DI, CX
+	JLE         end5
+	MOVL        $0x00000001, R8
+	SHLL        CL, R8
+	DECL        R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (AX)(DI*4), K1, Z2
+	VMOVUPS.Z   (DX)(DI*4), K1, Z3
+	VMOVUPS.Z   (SI)(DI*4), K1, Z4
+	VADDPS      Z4, Z3, Z3
+	VMOVUPS.Z   (BX)(DI*4), K1, Z4
+	VSUBPS      Z2, Z4, Z4
+	VMULPS      Z4, Z4, Z5
+	VFMADD231PS Z5, Z1, Z3
+	VFMADD231PS Z4, Z0, Z2
+	VMOVUPS     Z2, K1, (AX)(DI*4)
+	VMOVUPS     Z3, K1, (DX)(DI*4)
+
+end5:
 	VZEROUPPER
 	RET
 

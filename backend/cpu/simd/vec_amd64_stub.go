@@ -84,10 +84,25 @@ func vecSoftmaxAVX2(x []float32, scale float32) (top float32, sum float32)
 //go:noescape
 func vecSoftmaxBackAVX2(s []float32, dp []float32, scale float32, lse float32, dot float32)
 
-// vecChannelSumsAVX2 is sum += x and sumsq += x^2 over the pixels.
+// vecChannelSumsAVX2 is sum += x - shift and sumsq += (x - shift)^2 over the pixels.
 //
 //go:noescape
-func vecChannelSumsAVX2(sum []float32, sumsq []float32, x []float32, xs int, pixels int)
+func vecChannelSumsAVX2(sum []float32, sumsq []float32, shift []float32, x []float32, xs int, pixels int)
+
+// vecFinishMomentsAVX2 is what ChannelSums leaves, of 1/share pixels, turned into means and sums of squared differences from them.
+//
+//go:noescape
+func vecFinishMomentsAVX2(sum []float32, sumsq []float32, shift []float32, share float32)
+
+// vecMomentsAVX2 is each channel's mean and sum of squared differences over 1/share pixels in rows, by sums of differences from the first.
+//
+//go:noescape
+func vecMomentsAVX2(mean []float32, m2 []float32, x []float32, xs int, pixels int, rs int, rows int, share float32)
+
+// vecMergeAVX2 is Chan's formula for each channel.
+//
+//go:noescape
+func vecMergeAVX2(mean []float32, m2 []float32, means []float32, m2s []float32, share float32, weight float32)
 
 // vecRowSumsAVX2 is sum += x over the pixels.
 //
@@ -234,10 +249,25 @@ func vecSoftmaxAVX512(x []float32, scale float32) (top float32, sum float32)
 //go:noescape
 func vecSoftmaxBackAVX512(s []float32, dp []float32, scale float32, lse float32, dot float32)
 
-// vecChannelSumsAVX512 is sum += x and sumsq += x^2 over the pixels.
+// vecChannelSumsAVX512 is sum += x - shift and sumsq += (x - shift)^2 over the pixels.
 //
 //go:noescape
-func vecChannelSumsAVX512(sum []float32, sumsq []float32, x []float32, xs int, pixels int)
+func vecChannelSumsAVX512(sum []float32, sumsq []float32, shift []float32, x []float32, xs int, pixels int)
+
+// vecFinishMomentsAVX512 is what ChannelSums leaves, of 1/share pixels, turned into means and sums of squared differences from them.
+//
+//go:noescape
+func vecFinishMomentsAVX512(sum []float32, sumsq []float32, shift []float32, share float32)
+
+// vecMomentsAVX512 is each channel's mean and sum of squared differences over 1/share pixels in rows, by sums of differences from the first.
+//
+//go:noescape
+func vecMomentsAVX512(mean []float32, m2 []float32, x []float32, xs int, pixels int, rs int, rows int, share float32)
+
+// vecMergeAVX512 is Chan's formula for each channel.
+//
+//go:noescape
+func vecMergeAVX512(mean []float32, m2 []float32, means []float32, m2s []float32, share float32, weight float32)
 
 // vecRowSumsAVX512 is sum += x over the pixels.
 //

@@ -36,7 +36,7 @@ var vecBenches = []struct {
 	{"Dropout", 2, func(v *Vec, x, _ [5][]float32) { v.Dropout(x[0], x[1], 0.1, 1, 2, 0, 3, 4) }},
 	{"ImageToFloat", 1, func(v *Vec, x, _ [5][]float32) { v.ImageToFloat(x[0], benchImage[:len(x[0])]) }},
 	{"ChannelSums", 1, func(v *Vec, x, c [5][]float32) {
-		v.ChannelSums(c[0], c[1], x[0], len(x[0])/benchC, benchC)
+		v.ChannelSums(c[0], c[1], c[2], x[0], len(x[0])/benchC, benchC)
 	}},
 	{"AffineSiLU", 2, func(v *Vec, x, c [5][]float32) {
 		v.AffineSiLU(x[0], benchC, x[1], benchC, c[0], c[1], len(x[0])/benchC, true)

@@ -67,12 +67,33 @@ var vecGeneric = vecKernels{
 		}
 	},
 
-	channelSums: func(sum, sumsq, x []float32, xs, pixels int) {
+	channelSums: func(sum, sumsq, shift, x []float32, xs, pixels int) {
 		for p := range pixels {
 			for c, x := range x[p*xs:][:len(sum)] {
-				sum[c] += x
-				sumsq[c] += x * x
+				d := x - shift[c]
+				sum[c] += d
+				sumsq[c] += d * d
 			}
+		}
+	},
+	finishMoments: genericFinishMoments,
+	moments: func(mean, m2, x []float32, xs, pixels, rs, rows int, share float32) {
+		for c, shift := range x[:len(mean)] {
+			s, q := float32(0), float32(0)
+			for i := range rows * pixels {
+				d := x[i/pixels*rs+i%pixels*xs+c] - shift
+				s += d
+				q += d * d
+			}
+			mean[c], m2[c] = s, q
+		}
+		genericFinishMoments(mean, m2, x, share)
+	},
+	merge: func(mean, m2, means, m2s []float32, share, weight float32) {
+		for c := range mean {
+			d := means[c] - mean[c]
+			m2[c] += m2s[c] + d*d*weight
+			mean[c] += d * share
 		}
 	},
 	copyRows: func(dst []float32, ds int, x []float32, xs, c, pixels int) {
@@ -156,6 +177,14 @@ func siluGrad32(x float32) float32 {
 	e := exp32(-x)
 	s := 1 / (1 + e)
 	return s * (1 + x*(e*s))
+}
+
+func genericFinishMoments(sum, sumsq, shift []float32, share float32) {
+	for c, s := range sum {
+		m := s * share
+		sum[c] = shift[c] + m
+		sumsq[c] -= s * m
+	}
 }
 
 func genericImageToFloat(dst []float32, src []uint8) {

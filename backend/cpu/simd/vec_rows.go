@@ -44,14 +44,36 @@ func (v *Vec) inRuns(s1, s2 []float32, pixels int, add func(t1, t2 []float32, p,
 	}
 }
 
-// ChannelSums adds every channel's sum and sum of squares over the pixels to
-// sum and sumsq, [C].
-func (v *Vec) ChannelSums(sum, sumsq, x []float32, pixels, xs int) {
-	sameLen("ChannelSums", len(sum), sumsq)
+// ChannelSums adds every channel's sum of x - shift, and of its square, over the pixels to sum and sumsq; all are [C]. With a
+// shift near x, such as that of one pixel, little is lost to a mean that is large beside the deviation.
+func (v *Vec) ChannelSums(sum, sumsq, shift, x []float32, pixels, xs int) {
+	sameLen("ChannelSums", len(sum), sumsq, shift)
 	checkRows("ChannelSums", x, xs, len(sum), pixels)
 	v.inRuns(sum, sumsq, pixels, func(t1, t2 []float32, p, n int) {
-		v.k.channelSums(t1, t2, x[p*xs:], xs, n)
+		v.k.channelSums(t1, t2, shift, x[p*xs:], xs, n)
 	})
+}
+
+// FinishMoments makes of what ChannelSums left, of so many pixels, every channel's mean and its sum of squared differences from that, in the
+// place of sum and sumsq.
+func (v *Vec) FinishMoments(sum, sumsq, shift []float32, pixels int) {
+	sameLen("FinishMoments", len(sum), sumsq, shift)
+	v.k.finishMoments(sum, sumsq, shift, 1/float32(pixels))
+}
+
+// Moments computes every channel's mean and its sum of squared differences from that, [C], over at least one row of at least one pixel, rs floats
+// from one row to the next. It is for a few hundred pixels that are in the cache; what it computes does not depend on the strides.
+func (v *Vec) Moments(mean, m2, x []float32, xs, pixels, rs, rows int) {
+	sameLen("Moments", len(mean), m2)
+	checkRows("Moments", x, rs, (pixels-1)*xs+len(mean), rows)
+	v.k.moments(mean, m2, x, xs, pixels, rs, rows, 1/float32(pixels*rows))
+}
+
+// MergeMoments makes means and sums of squared differences of n pixels, all [C], those of them and m others (Chan, Golub and LeVeque 1979).
+func (v *Vec) MergeMoments(mean, m2 []float32, n int, means, m2s []float32, m int) {
+	sameLen("MergeMoments", len(mean), m2, means, m2s)
+	share := float64(m) / float64(n+m)
+	v.k.merge(mean, m2, means, m2s, float32(share), float32(share*float64(n)))
 }
 
 // RowSums adds every channel's sum over the pixels to sum, [C].

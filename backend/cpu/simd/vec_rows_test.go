@@ -96,17 +96,17 @@ func (s sums) check(t *testing.T, what string, got guarded, tol float64) {
 func TestVecChannelSums(t *testing.T) {
 	rowCases(t, func(t *testing.T, v *Vec, r *rand.Rand, k rowCase) {
 		x := newImage(r, k.c, k.gap, k.pixels)
-		s, q, one := newGuarded(r, k.c), newGuarded(r, k.c), newGuarded(r, k.c)
+		s, q, one, shift := newGuarded(r, k.c), newGuarded(r, k.c), newGuarded(r, k.c), newGuarded(r, k.c)
 		ws, wq, wone := newSums(s.v), newSums(q.v), newSums(one.v)
 		for p := range k.pixels {
 			for c := range k.c {
-				y := x.at(p, c)
-				ws.add(c, y, math.Abs(y))
-				wq.add(c, y*y, y*y)
+				y, d := x.at(p, c), x.at(p, c)-float64(shift.v[c])
+				ws.add(c, d, math.Abs(d))
+				wq.add(c, d*d, d*d)
 				wone.add(c, y, math.Abs(y))
 			}
 		}
-		v.ChannelSums(s.v, q.v, x.v, k.pixels, x.stride)
+		v.ChannelSums(s.v, q.v, shift.v, x.v, k.pixels, x.stride)
 		v.RowSums(one.v, x.v, x.stride, k.pixels)
 		what := fmt.Sprintf("%+v", k)
 		ws.check(t, what+" sum", s, 1e-6)
@@ -124,11 +124,62 @@ func TestVecChannelSumsManyPixels(t *testing.T) {
 	}
 	vecLevels(t, func(t *testing.T, v *Vec) {
 		s, q := make([]float32, c), make([]float32, c)
-		v.ChannelSums(s, q, x, pixels, c)
+		v.ChannelSums(s, q, make([]float32, c), x, pixels, c)
 		one := float64(x[0])
 		for i := range c {
 			if !near(s[i], pixels*one, 2e-5, pixels*one) || !near(q[i], pixels*one*one, 2e-5, pixels*one*one) {
 				t.Fatalf("sums %g and %g, want %g and %g", s[i], q[i], pixels*one, pixels*one*one)
+			}
+		}
+	})
+}
+
+// Means and squared differences of numbers whose mean is large beside their deviation, as accurate as means of 1000 can be written (6e-5).
+func TestVecMoments(t *testing.T) {
+	rowCases(t, func(t *testing.T, v *Vec, r *rand.Rand, k rowCase) {
+		if k.pixels == 0 {
+			return
+		}
+		x, s, q := newImage(r, k.c, k.gap, k.pixels), newGuarded(r, k.c), newGuarded(r, k.c)
+		for i := range x.v {
+			x.v[i] += 1000
+		}
+		moments := func(s, q, x []float32, pixels int) {
+			clear(s)
+			clear(q)
+			v.ChannelSums(s, q, x[:k.c], x, pixels, k.c+k.gap)
+			v.FinishMoments(s, q, x[:k.c], pixels)
+		}
+		first := (k.pixels + 2) / 3
+		if moments(s.v, q.v, x.v, first); first < k.pixels {
+			m, m2 := newGuarded(r, k.c), newGuarded(r, k.c)
+			moments(m.v, m2.v, x.v[first*x.stride:], k.pixels-first)
+			v.MergeMoments(s.v, q.v, first, m.v, m2.v, k.pixels-first)
+		}
+		s.intact(t, "Moments")
+		q.intact(t, "Moments")
+		// The same from rows, of which the last may be left over, in one call.
+		if rows := min(3, k.pixels); k.pixels%rows == 0 {
+			m, m2 := newGuarded(r, k.c), newGuarded(r, k.c)
+			v.Moments(m.v, m2.v, x.v, x.stride, k.pixels/rows, k.pixels/rows*x.stride, rows)
+			m.intact(t, "Moments")
+			m2.intact(t, "Moments")
+			for c := range k.c {
+				if !near(m.v[c], float64(s.v[c]), 2e-7, 1000) || !near(m2.v[c], float64(q.v[c]), 1e-6, float64(q.v[c])+100*float64(k.pixels)) {
+					t.Fatalf("%+v: channel %d has mean %g and %g by rows, %g and %g in two parts", k, c, m.v[c], m2.v[c], s.v[c], q.v[c])
+				}
+			}
+		}
+		for c := range k.c {
+			mean, m2 := 0.0, 0.0
+			for p := range k.pixels {
+				mean += x.at(p, c) / float64(k.pixels)
+			}
+			for p := range k.pixels {
+				m2 += (x.at(p, c) - mean) * (x.at(p, c) - mean)
+			}
+			if shift := x.at(0, c) - mean; !near(s.v[c], mean, 1e-7, 1000) || !near(q.v[c], m2, 1e-6, m2+float64(k.pixels)*(shift*shift+100)) {
+				t.Fatalf("%+v: channel %d has mean %g and %g, want %g and %g", k, c, s.v[c], q.v[c], mean, m2)
 			}
 		}
 	})

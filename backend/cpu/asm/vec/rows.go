@@ -1,5 +1,7 @@
 package main
 
+import op "github.com/mmcloughlin/avo/operand"
+
 // channelRows emits the kernels on pixels of channels. All go through memory in
 // order, whatever the number of channels. Running down the pixels with the sums
 // of a few channels in registers takes half as long on data in the second-level
@@ -57,15 +59,105 @@ func suffixed(name string, silu bool) (string, string) {
 }
 
 func (e *emitter) channelSums() {
-	e.begin("ChannelSums", "(sum, sumsq, x []float32, xs, pixels int)", "sum += x and sumsq += x^2 over the pixels.")
-	sum, sumsq, n := e.base("sum"), e.base("sumsq"), e.length("sum")
+	e.begin("ChannelSums", "(sum, sumsq, shift, x []float32, xs, pixels int)", "sum += x - shift and sumsq += (x - shift)^2 over the pixels.")
+	sum, sumsq, shift, n := e.base("sum"), e.base("sumsq"), e.base("shift"), e.length("sum")
 	e.eachPixel([]rows{{"x", "xs"}}, func(p []gp) {
 		e.each(n, 4, func(b block) {
-			v, q := b.load(p[0]), b.load(sumsq)
+			v, q := e.sub(b.load(p[0]), b.load(shift)), b.load(sumsq)
 			b.addTo(v, sum)
 			e.accumulate(q, v, v)
 			b.store(q, sumsq)
 		})
+	})
+	e.end()
+
+	// moments writes the mean and the sum of squared differences of 1/share pixels, whose sums are s and q.
+	moments := func(b block, s, q, shift, share vec, mean, m2 gp) {
+		m := e.mul(s, share)
+		b.store(e.add(shift, m), mean)
+		b.store(e.sub(q, e.mul(s, m)), m2)
+	}
+	e.begin("FinishMoments", "(sum, sumsq, shift []float32, share float32)", "what ChannelSums leaves, of 1/share pixels, turned into means and sums of squared differences from them.")
+	sum, sumsq, shift = e.base("sum"), e.base("sumsq"), e.base("shift")
+	share := e.scalar("share")
+	e.each(e.length("sum"), 1, func(b block) { moments(b, b.load(sum), b.load(sumsq), b.load(shift), share, sum, sumsq) })
+	e.end()
+
+	// Unlike the others it runs down the pixels, with sums in registers: they are in the cache.
+	e.begin("Moments", "(mean, m2, x []float32, xs, pixels, rs, rows int, share float32)",
+		"each channel's mean and sum of squared differences over 1/share pixels in rows, by sums of differences from the first.")
+	mean, m2, n := e.base("mean"), e.base("m2"), e.length("mean")
+	x, xs := e.base("x"), e.GP64()
+	e.Load(e.Param("xs"), xs)
+	e.SHLQ(op.U8(2), xs)
+	e.blocks(n, 2, func(bs []block) {
+		unroll := 4 / len(bs) // pixels at a time: eight sums hide the latency of their additions
+		var shifts []vec
+		var s, q [][]vec
+		for _, b := range bs {
+			shifts = append(shifts, b.load(x))
+			var zeros [2][]vec
+			for range unroll {
+				zeros[0], zeros[1] = append(zeros[0], e.zero()), append(zeros[1], e.zero())
+			}
+			s, q = append(s, zeros[0]), append(q, zeros[1])
+		}
+		row, p, left, rows := e.GP64(), e.GP64(), e.GP64(), e.GP64()
+		e.MOVQ(x, row)
+		e.Load(e.Param("rows"), rows)
+		line, many, one, rest, done := e.label("line"), e.label("many"), e.label("one"), e.label("rest"), e.label("done")
+		pixel := func(u int) {
+			for k, b := range bs {
+				v := e.sub(b.load(p), shifts[k])
+				e.VADDPS(v, s[k][u], s[k][u])
+				e.accumulate(q[k][u], v, v)
+			}
+			e.ADDQ(xs, p)
+		}
+		e.Label(line)
+		e.MOVQ(row, p)
+		e.Load(e.Param("pixels"), left)
+		e.Label(many)
+		e.SUBQ(op.U8(unroll), left)
+		e.JLT(op.LabelRef(one))
+		for u := range unroll {
+			pixel(u)
+		}
+		e.JMP(op.LabelRef(many))
+		e.Label(one)
+		e.ADDQ(op.U8(unroll), left)
+		e.Label(rest)
+		e.DECQ(left)
+		e.JLT(op.LabelRef(done))
+		pixel(0)
+		e.JMP(op.LabelRef(rest))
+		e.Label(done)
+		e.Load(e.Param("rs"), left)
+		e.LEAQ(op.Mem{Base: row, Index: left, Scale: 4}, row)
+		e.DECQ(rows)
+		e.JNZ(op.LabelRef(line))
+		share := e.scalar("share")
+		for k, b := range bs {
+			for u := 1; u < unroll; u++ {
+				e.VADDPS(s[k][u], s[k][0], s[k][0])
+				e.VADDPS(q[k][u], q[k][0], q[k][0])
+			}
+			moments(b, s[k][0], q[k][0], shifts[k], share, mean, m2)
+		}
+	})
+	e.end()
+
+	e.begin("Merge", "(mean, m2, means, m2s []float32, share, weight float32)", "Chan's formula for each channel.")
+	mean, m2 = e.base("mean"), e.base("m2")
+	means, m2s := e.base("means"), e.base("m2s")
+	share, weight := e.scalar("share"), e.scalar("weight")
+	e.each(e.length("mean"), 2, func(b block) {
+		m, q := b.load(mean), e.add(b.load(m2), b.load(m2s))
+		d := e.sub(b.load(means), m)
+		e.accumulate(q, e.mul(d, d), weight)
+		e.accumulate(m, d, share)
+		b.store(m, mean)
+		b.store(q, m2)
 	})
 	e.end()
 
