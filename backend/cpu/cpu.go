@@ -46,10 +46,11 @@ type Backend struct {
 
 // worker is what one worker keeps for itself.
 type worker struct {
-	gemm  simd.GEMMArgs
-	outer simd.OuterArgs
-	wino  simd.WinoArgs
-	tile  [8 * 32]float32 // a tile whose rows or columns do not all exist
+	gemm    simd.GEMMArgs
+	outer   simd.OuterArgs
+	wino    simd.WinoArgs
+	product simd.WinoProductArgs
+	tile    [8 * 32]float32 // a tile whose rows or columns do not all exist
 
 	// In bf16 mode.
 	dot    simd.DotArgs

@@ -11,7 +11,8 @@ import (
 // channels: it transforms the block's inputs, multiplies, and transforms back panel by panel, all in the second-level cache.
 //
 // With few tiles and many channels, the kernel's planes would go out to memory to be read once. So it is the inputs' planes that
-// are made once, and each task takes a panel of output channels: it makes the kernel's planes part by part, and multiplies.
+// are made once, and each task takes a panel of output channels: it makes the kernel's planes part by part, and multiplies. With no more
+// tiles than Wino.Product computes, where there is that, a forward pass does both at once and the kernel's planes stay in registers.
 //
 // Weights that stay are kept for many runs as planes or, with few tiles, as what planes are made from.
 type winoConv struct {
@@ -20,7 +21,7 @@ type winoConv struct {
 	tiles                  winoTiles
 	in, out                int // channels
 	mr, nr                 int
-	few, kept              bool
+	few, kept, fused       bool
 	block, group           int // tiles, and panels of nr output channels, of a task,
 	wide                   int // and panels that are multiplied before they are transformed
 	partIn, parts          int // of the kernel, which is transformed partIn input channels at a time
@@ -29,6 +30,7 @@ type winoConv struct {
 }
 
 const (
+	fusedIn    = 64           // input channels of a part for Wino.Product, about what stays in the first-level cache
 	partFloats = 64 * 32 * 36 // of a part's planes, about
 	fewTiles   = 64           // at most: the products of a panel stay in the second-level cache
 	fewKernel  = 8 << 10      // elements of [in, out] at least: with fewer, the kernel's planes do
@@ -38,15 +40,21 @@ const (
 	winoTasks  = 4            // wanted, for each worker: each transforms its inputs for itself
 )
 
-func (b *Backend) newWinoConv(form *simd.Wino, tiles winoTiles, in, out int) winoConv {
+func (b *Backend) newWinoConv(form *simd.Wino, tiles winoTiles, in, out int, data bool) winoConv {
 	c := winoConv{
 		form: form, planes: form.Patch() * form.Patch(), tiles: tiles, in: in, out: out, mr: b.tile.MR, nr: b.tile.NR, threads: b.pool.n,
 	}
 	c.partIn = partFloats / c.planes / c.nr
+	c.few = tiles.count() <= fewTiles && in*out >= fewKernel
+	if c.fused = c.few && !data && form.Product != nil && tiles.count() <= simd.WinoTiles; c.fused {
+		c.mr, c.nr, c.partIn = simd.WinoTiles, form.Lanes, fusedIn
+	}
 	c.parts = ceil(in, c.partIn)
-	if c.few = tiles.count() <= fewTiles && in*out >= fewKernel; c.few {
+	if c.few {
 		c.block, c.group, c.wide = ceil(tiles.count(), c.mr)*c.mr, 1, 1
-		c.uPlane = c.partIn*c.nr + planeGap
+		if !c.fused {
+			c.uPlane = c.partIn*c.nr + planeGap
+		}
 	} else {
 		c.block = ceil(min(winoBlock, tiles.count()), c.step()) * c.step()
 		c.group = min(ceil(c.panels()*c.blocks(), winoTasks*c.threads), c.panels())
@@ -66,7 +74,7 @@ func (b *Backend) winoStep(s *backend.Step, data bool) winoConv {
 		in, out = out, in
 		form = b.winogradData(s.Attrs.(backend.Conv), x[0], in, out)
 	}
-	c := b.newWinoConv(form, tilesOf(form, x[0], x[1], x[2]), in, out)
+	c := b.newWinoConv(form, tilesOf(form, x[0], x[1], x[2]), in, out, data)
 	c.kept = !s.Packed.Absent()
 	return c
 }
@@ -216,10 +224,36 @@ func (r *winoRun) inputTask(worker, i int) {
 // panelTask computes a panel for all tiles.
 func (r *winoRun) panelTask(worker, panel int) {
 	for from := 0; from < r.in; from += r.partIn {
+		if r.fused {
+			r.product(worker, panel, from)
+			continue
+		}
 		r.transformKernel(worker, panel, from, 0)
 		r.multiply(worker, panel, 1, r.tiles.count(), from, min(r.partIn, r.in-from), 0, r.following(panel, from))
 	}
 	r.transformOutputs(worker, 0, r.tiles.count(), panel, 0)
+}
+
+// product adds a part of a panel's products, for all tiles.
+func (r *winoRun) product(worker, panel, from int) {
+	mem, a, g := &r.worker[worker], &r.c.workers[worker].product, &r.part(worker, panel, from)[0]
+	*a = simd.WinoProductArgs{
+		G: g, V: &mem.v[from], VPlane: r.vPlane, VTile: r.in, M: &mem.m[0], MPlane: r.mPlane, MTile: r.nr, KC: min(r.partIn, r.in-from), Acc: from > 0, Ahead: g,
+	}
+	if next := r.following(panel, from); next != nil {
+		a.Ahead = &next[0]
+	}
+	r.form.Product(a)
+}
+
+// part is a part of a panel of weights, turned.
+func (r *winoRun) part(worker, panel, from int) []float32 {
+	if r.kept && r.few {
+		return r.turned(panel, from)
+	}
+	raw := r.worker[worker].raw
+	r.turn(raw, panel, from)
+	return raw
 }
 
 // turned is where a part of a panel of weights that stay is kept.
@@ -236,11 +270,11 @@ func (r *winoRun) following(panel, from int) []float32 {
 	return r.turned(panel, from)[:9*min(r.partIn, r.in-from)*r.nr]
 }
 
-// turn makes dst, [9][channels of the part][nr], of a part of a panel of a forward convolution's kernel.
+// turn makes dst, [channels of the part][9][nr], of a part of a panel of a forward convolution's kernel.
 func (r *winoRun) turn(dst []float32, panel, from int) {
 	n, cols := min(r.partIn, r.in-from), min(r.nr, r.out-panel*r.nr)
 	for tap := range 9 {
-		r.c.packRows(dst[tap*n*r.nr:], ptr(r.w, (panel*r.nr*9+tap)*r.in+from), n, cols, 9*r.in, r.nr, 0)
+		r.c.vec.Transpose(dst[tap*r.nr:], 9*r.nr, at(r.w, (panel*r.nr*9+tap)*r.in+from, (cols-1)*9*r.in+n), 9*r.in, cols, n)
 	}
 }
 
@@ -248,18 +282,13 @@ func (r *winoRun) turn(dst []float32, panel, from int) {
 func (r *winoRun) transformKernel(worker, panel, from, at int) {
 	n, cols := min(r.partIn, r.in-from), min(r.nr, r.out-panel*r.nr)
 	mem, a := &r.worker[worker], &r.c.workers[worker].wino
-	*a = simd.WinoArgs{Dst: &mem.u[at], DstRow: r.form.Patch() * r.uPlane, DstCol: r.uPlane, Scratch: &mem.scratch[0]}
+	*a = simd.WinoArgs{
+		Dst: &mem.u[at], DstRow: r.form.Patch() * r.uPlane, DstCol: r.uPlane, DstNext: r.nr, N: cols, Count: n, Scratch: &mem.scratch[0],
+	}
 	if r.data {
 		a.Src, a.SrcRow, a.SrcCol, a.SrcNext = ptr(r.w, (from*9+8)*r.out+panel*r.nr), -3*r.out, -r.out, 9*r.out
-		a.DstNext, a.N, a.Count = r.nr, cols, n
 	} else {
-		turned := mem.raw
-		if r.kept && r.few {
-			turned = r.turned(panel, from)
-		} else {
-			r.turn(turned, panel, from)
-		}
-		a.Src, a.SrcRow, a.SrcCol, a.N, a.Count = &turned[0], 3*n*r.nr, n*r.nr, n*r.nr, 1
+		a.Src, a.SrcRow, a.SrcCol, a.SrcNext = &r.part(worker, panel, from)[0], 3*r.nr, r.nr, 9*r.nr
 	}
 	r.form.Weights(a)
 }

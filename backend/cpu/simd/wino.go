@@ -45,6 +45,10 @@ type Wino struct {
 	// dg = Gt [sum over patches of (A dy At) * (Bt d B)] G.
 	OutputGrad  func(*WinoArgs) // 4x4 (2x2) to 6x6 (4x4): A dy At
 	WeightsGrad func(*WinoArgs) // 6x6 (4x4) to 3x3: Gt s G
+
+	// Product is Weights, and then the products with transformed inputs, for few tiles, where the kernel's planes would cost more to write and
+	// read than they are used. To the last bit it is what Weights and Tile.GEMM give. Nil where it is not to be had.
+	Product func(*WinoProductArgs)
 }
 
 // Patch is the side of the patch of inputs that a tile of outputs reads.

@@ -103,3 +103,8 @@ func winoOutputGrad2AVX512(args *WinoArgs)
 //
 //go:noescape
 func winoWeightsGrad2AVX512(args *WinoArgs)
+
+// winoProductAVX512 is Wino.Product.
+//
+//go:noescape
+func winoProductAVX512(args *WinoProductArgs)

@@ -4866,3 +4866,1423 @@ vector:
 done:
 	VZEROUPPER
 	RET
+
+// func winoProductAVX512(args *WinoProductArgs)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·winoProductAVX512(SB), NOSPLIT, $0-8
+	MOVQ    args+0(FP), AX
+	MOVQ    8(AX), CX
+	MOVQ    16(AX), DX
+	SHLQ    $0x02, DX
+	MOVQ    32(AX), BX
+	MOVQ    72(AX), SI
+	LEAQ    (DX)(DX*2), DI
+	LEAQ    (DX)(DX*4), R8
+	VXORPS  Z0, Z0, Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	VXORPS  Z8, Z8, Z8
+	VXORPS  Z9, Z9, Z9
+	VXORPS  Z10, Z10, Z10
+	VXORPS  Z11, Z11, Z11
+	VXORPS  Z12, Z12, Z12
+	VXORPS  Z13, Z13, Z13
+	VXORPS  Z14, Z14, Z14
+	VXORPS  Z15, Z15, Z15
+	VXORPS  Z16, Z16, Z16
+	VXORPS  Z17, Z17, Z17
+	VXORPS  Z18, Z18, Z18
+	VXORPS  Z19, Z19, Z19
+	VXORPS  Z20, Z20, Z20
+	VXORPS  Z21, Z21, Z21
+	VXORPS  Z22, Z22, Z22
+	VXORPS  Z23, Z23, Z23
+	MOVB    64(AX), R9
+	TESTB   R9, R9
+	JZ      start0
+	MOVQ    48(AX), R10
+	SHLQ    $0x02, R10
+	MOVQ    40(AX), R11
+	SHLQ    $0x02, R11
+	MOVQ    BX, R9
+	LEAQ    (R9)(R10*2), R12
+	ADDQ    R10, R12
+	VMOVUPS (R9), Z0
+	VMOVUPS (R9)(R10*1), Z1
+	VMOVUPS (R9)(R10*2), Z2
+	VMOVUPS (R12), Z3
+	ADDQ    R11, R9
+	LEAQ    (R9)(R10*2), R12
+	ADDQ    R10, R12
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R10*1), Z5
+	VMOVUPS (R9)(R10*2), Z6
+	VMOVUPS (R12), Z7
+	ADDQ    R11, R9
+	LEAQ    (R9)(R10*2), R12
+	ADDQ    R10, R12
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R10*1), Z9
+	VMOVUPS (R9)(R10*2), Z10
+	VMOVUPS (R12), Z11
+	ADDQ    R11, R9
+	LEAQ    (R9)(R10*2), R12
+	ADDQ    R10, R12
+	VMOVUPS (R9), Z12
+	VMOVUPS (R9)(R10*1), Z13
+	VMOVUPS (R9)(R10*2), Z14
+	VMOVUPS (R12), Z15
+	ADDQ    R11, R9
+	LEAQ    (R9)(R10*2), R12
+	ADDQ    R10, R12
+	VMOVUPS (R9), Z16
+	VMOVUPS (R9)(R10*1), Z17
+	VMOVUPS (R9)(R10*2), Z18
+	VMOVUPS (R12), Z19
+	ADDQ    R11, R9
+	LEAQ    (R9)(R10*2), R11
+	ADDQ    R10, R11
+	VMOVUPS (R9), Z20
+	VMOVUPS (R9)(R10*1), Z21
+	VMOVUPS (R9)(R10*2), Z22
+	VMOVUPS (R11), Z23
+
+start0:
+	MOVQ    (AX), R9
+	MOVQ    56(AX), R10
+	MOVQ    24(AX), R11
+	SHLQ    $0x02, R11
+	MOVQ    CX, R12
+	LEAQ    (R12)(R11*1), R13
+	LEAQ    (R13)(R11*1), R14
+	LEAQ    (R14)(R11*1), R11
+	VMOVUPS winoConstants<>+448(SB), Z24
+	VMOVUPS winoConstants<>+512(SB), Z25
+	VMOVUPS winoConstants<>+704(SB), Z26
+
+body0:
+	VMOVUPS          (R9), Z27
+	VMOVUPS          64(R9), Z28
+	VMOVUPS          128(R9), Z29
+	PREFETCHT1       (SI)
+	VFMADD231PS.BCST (R12), Z27, Z0
+	VFMADD231PS.BCST (R13), Z27, Z1
+	VFMADD231PS.BCST (R14), Z27, Z2
+	VFMADD231PS.BCST (R11), Z27, Z3
+	VFMADD231PS.BCST (R12)(R8*1), Z29, Z20
+	VFMADD231PS.BCST (R13)(R8*1), Z29, Z21
+	VFMADD231PS.BCST (R14)(R8*1), Z29, Z22
+	VFMADD231PS.BCST (R11)(R8*1), Z29, Z23
+	VMULPS           Z24, Z27, Z30
+	VFMADD231PS      Z25, Z29, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS      Z26, Z28, Z31
+	VFMADD231PS.BCST (R12)(DX*1), Z31, Z4
+	VFMADD231PS.BCST (R13)(DX*1), Z31, Z5
+	VFMADD231PS.BCST (R14)(DX*1), Z31, Z6
+	VFMADD231PS.BCST (R11)(DX*1), Z31, Z7
+	VFNMADD231PS     Z26, Z28, Z30
+	VFMADD231PS.BCST (R12)(DX*2), Z30, Z8
+	VFMADD231PS.BCST (R13)(DX*2), Z30, Z9
+	VFMADD231PS.BCST (R14)(DX*2), Z30, Z10
+	VFMADD231PS.BCST (R11)(DX*2), Z30, Z11
+	VMULPS           winoConstants<>+576(SB), Z27, Z27
+	VFMADD231PS      winoConstants<>+640(SB), Z29, Z27
+	VMOVAPS          Z27, Z29
+	VFMADD231PS      winoConstants<>+768(SB), Z28, Z29
+	VFMADD231PS.BCST (R12)(DI*1), Z29, Z12
+	VFMADD231PS.BCST (R13)(DI*1), Z29, Z13
+	VFMADD231PS.BCST (R14)(DI*1), Z29, Z14
+	VFMADD231PS.BCST (R11)(DI*1), Z29, Z15
+	VFNMADD231PS     winoConstants<>+768(SB), Z28, Z27
+	PREFETCHT1       64(SI)
+	VFMADD231PS.BCST (R12)(DX*4), Z27, Z16
+	VFMADD231PS.BCST (R13)(DX*4), Z27, Z17
+	VFMADD231PS.BCST (R14)(DX*4), Z27, Z18
+	VFMADD231PS.BCST (R11)(DX*4), Z27, Z19
+	VMOVUPS          576(R9), Z27
+	VMOVUPS          640(R9), Z28
+	VMOVUPS          704(R9), Z29
+	VFMADD231PS.BCST 4(R12), Z27, Z0
+	VFMADD231PS.BCST 4(R13), Z27, Z1
+	VFMADD231PS.BCST 4(R14), Z27, Z2
+	VFMADD231PS.BCST 4(R11), Z27, Z3
+	VFMADD231PS.BCST 4(R12)(R8*1), Z29, Z20
+	VFMADD231PS.BCST 4(R13)(R8*1), Z29, Z21
+	VFMADD231PS.BCST 4(R14)(R8*1), Z29, Z22
+	VFMADD231PS.BCST 4(R11)(R8*1), Z29, Z23
+	VMULPS           Z24, Z27, Z30
+	VFMADD231PS      Z25, Z29, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS      Z26, Z28, Z31
+	VFMADD231PS.BCST 4(R12)(DX*1), Z31, Z4
+	VFMADD231PS.BCST 4(R13)(DX*1), Z31, Z5
+	VFMADD231PS.BCST 4(R14)(DX*1), Z31, Z6
+	VFMADD231PS.BCST 4(R11)(DX*1), Z31, Z7
+	VFNMADD231PS     Z26, Z28, Z30
+	PREFETCHT1       128(SI)
+	VFMADD231PS.BCST 4(R12)(DX*2), Z30, Z8
+	VFMADD231PS.BCST 4(R13)(DX*2), Z30, Z9
+	VFMADD231PS.BCST 4(R14)(DX*2), Z30, Z10
+	VFMADD231PS.BCST 4(R11)(DX*2), Z30, Z11
+	VMULPS           winoConstants<>+576(SB), Z27, Z27
+	VFMADD231PS      winoConstants<>+640(SB), Z29, Z27
+	VMOVAPS          Z27, Z29
+	VFMADD231PS      winoConstants<>+768(SB), Z28, Z29
+	VFMADD231PS.BCST 4(R12)(DI*1), Z29, Z12
+	VFMADD231PS.BCST 4(R13)(DI*1), Z29, Z13
+	VFMADD231PS.BCST 4(R14)(DI*1), Z29, Z14
+	VFMADD231PS.BCST 4(R11)(DI*1), Z29, Z15
+	VFNMADD231PS     winoConstants<>+768(SB), Z28, Z27
+	VFMADD231PS.BCST 4(R12)(DX*4), Z27, Z16
+	VFMADD231PS.BCST 4(R13)(DX*4), Z27, Z17
+	VFMADD231PS.BCST 4(R14)(DX*4), Z27, Z18
+	VFMADD231PS.BCST 4(R11)(DX*4), Z27, Z19
+	ADDQ             $0x000000c0, SI
+	ADDQ             $0x00000480, R9
+	ADDQ             $0x00000008, R12
+	ADDQ             $0x00000008, R13
+	ADDQ             $0x00000008, R14
+	ADDQ             $0x00000008, R11
+	SUBQ             $0x00000002, R10
+	JNZ              body0
+	MOVQ             48(AX), R10
+	SHLQ             $0x02, R10
+	MOVQ             40(AX), R11
+	SHLQ             $0x02, R11
+	MOVQ             BX, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z0, (R9)
+	VMOVUPS          Z1, (R9)(R10*1)
+	VMOVUPS          Z2, (R9)(R10*2)
+	VMOVUPS          Z3, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z4, (R9)
+	VMOVUPS          Z5, (R9)(R10*1)
+	VMOVUPS          Z6, (R9)(R10*2)
+	VMOVUPS          Z7, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z8, (R9)
+	VMOVUPS          Z9, (R9)(R10*1)
+	VMOVUPS          Z10, (R9)(R10*2)
+	VMOVUPS          Z11, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z12, (R9)
+	VMOVUPS          Z13, (R9)(R10*1)
+	VMOVUPS          Z14, (R9)(R10*2)
+	VMOVUPS          Z15, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z16, (R9)
+	VMOVUPS          Z17, (R9)(R10*1)
+	VMOVUPS          Z18, (R9)(R10*2)
+	VMOVUPS          Z19, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R11
+	ADDQ             R10, R11
+	VMOVUPS          Z20, (R9)
+	VMOVUPS          Z21, (R9)(R10*1)
+	VMOVUPS          Z22, (R9)(R10*2)
+	VMOVUPS          Z23, (R11)
+	LEAQ             (CX)(DI*2), CX
+	MOVQ             40(AX), R9
+	SHLQ             $0x02, R9
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	VXORPS           Z0, Z0, Z0
+	VXORPS           Z1, Z1, Z1
+	VXORPS           Z2, Z2, Z2
+	VXORPS           Z3, Z3, Z3
+	VXORPS           Z4, Z4, Z4
+	VXORPS           Z5, Z5, Z5
+	VXORPS           Z6, Z6, Z6
+	VXORPS           Z7, Z7, Z7
+	VXORPS           Z8, Z8, Z8
+	VXORPS           Z9, Z9, Z9
+	VXORPS           Z10, Z10, Z10
+	VXORPS           Z11, Z11, Z11
+	VXORPS           Z12, Z12, Z12
+	VXORPS           Z13, Z13, Z13
+	VXORPS           Z14, Z14, Z14
+	VXORPS           Z15, Z15, Z15
+	VXORPS           Z16, Z16, Z16
+	VXORPS           Z17, Z17, Z17
+	VXORPS           Z18, Z18, Z18
+	VXORPS           Z19, Z19, Z19
+	VXORPS           Z20, Z20, Z20
+	VXORPS           Z21, Z21, Z21
+	VXORPS           Z22, Z22, Z22
+	VXORPS           Z23, Z23, Z23
+	MOVB             64(AX), R9
+	TESTB            R9, R9
+	JZ               start1
+	MOVQ             48(AX), R10
+	SHLQ             $0x02, R10
+	MOVQ             40(AX), R11
+	SHLQ             $0x02, R11
+	MOVQ             BX, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z0
+	VMOVUPS          (R9)(R10*1), Z1
+	VMOVUPS          (R9)(R10*2), Z2
+	VMOVUPS          (R12), Z3
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z4
+	VMOVUPS          (R9)(R10*1), Z5
+	VMOVUPS          (R9)(R10*2), Z6
+	VMOVUPS          (R12), Z7
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z8
+	VMOVUPS          (R9)(R10*1), Z9
+	VMOVUPS          (R9)(R10*2), Z10
+	VMOVUPS          (R12), Z11
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z12
+	VMOVUPS          (R9)(R10*1), Z13
+	VMOVUPS          (R9)(R10*2), Z14
+	VMOVUPS          (R12), Z15
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z16
+	VMOVUPS          (R9)(R10*1), Z17
+	VMOVUPS          (R9)(R10*2), Z18
+	VMOVUPS          (R12), Z19
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R11
+	ADDQ             R10, R11
+	VMOVUPS          (R9), Z20
+	VMOVUPS          (R9)(R10*1), Z21
+	VMOVUPS          (R9)(R10*2), Z22
+	VMOVUPS          (R11), Z23
+
+start1:
+	MOVQ    (AX), R9
+	MOVQ    56(AX), R10
+	MOVQ    24(AX), R11
+	SHLQ    $0x02, R11
+	MOVQ    CX, R12
+	LEAQ    (R12)(R11*1), R13
+	LEAQ    (R13)(R11*1), R14
+	LEAQ    (R14)(R11*1), R11
+	VMOVUPS winoConstants<>+448(SB), Z24
+	VMOVUPS winoConstants<>+512(SB), Z25
+	VMOVUPS winoConstants<>+704(SB), Z26
+
+body1:
+	VMULPS           (R9), Z24, Z27
+	VFMADD231PS      384(R9), Z25, Z27
+	VFMADD231PS      192(R9), Z26, Z27
+	VMULPS           64(R9), Z24, Z28
+	VFMADD231PS      448(R9), Z25, Z28
+	VFMADD231PS      256(R9), Z26, Z28
+	VMULPS           128(R9), Z24, Z29
+	VFMADD231PS      512(R9), Z25, Z29
+	VFMADD231PS      320(R9), Z26, Z29
+	PREFETCHT1       (SI)
+	VFMADD231PS.BCST (R12), Z27, Z0
+	VFMADD231PS.BCST (R13), Z27, Z1
+	VFMADD231PS.BCST (R14), Z27, Z2
+	VFMADD231PS.BCST (R11), Z27, Z3
+	VFMADD231PS.BCST (R12)(R8*1), Z29, Z20
+	VFMADD231PS.BCST (R13)(R8*1), Z29, Z21
+	VFMADD231PS.BCST (R14)(R8*1), Z29, Z22
+	VFMADD231PS.BCST (R11)(R8*1), Z29, Z23
+	VMULPS           Z24, Z27, Z30
+	VFMADD231PS      Z25, Z29, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS      Z26, Z28, Z31
+	VFMADD231PS.BCST (R12)(DX*1), Z31, Z4
+	VFMADD231PS.BCST (R13)(DX*1), Z31, Z5
+	VFMADD231PS.BCST (R14)(DX*1), Z31, Z6
+	VFMADD231PS.BCST (R11)(DX*1), Z31, Z7
+	VFNMADD231PS     Z26, Z28, Z30
+	VFMADD231PS.BCST (R12)(DX*2), Z30, Z8
+	VFMADD231PS.BCST (R13)(DX*2), Z30, Z9
+	VFMADD231PS.BCST (R14)(DX*2), Z30, Z10
+	VFMADD231PS.BCST (R11)(DX*2), Z30, Z11
+	VMULPS           winoConstants<>+576(SB), Z27, Z27
+	VFMADD231PS      winoConstants<>+640(SB), Z29, Z27
+	VMOVAPS          Z27, Z29
+	VFMADD231PS      winoConstants<>+768(SB), Z28, Z29
+	VFMADD231PS.BCST (R12)(DI*1), Z29, Z12
+	VFMADD231PS.BCST (R13)(DI*1), Z29, Z13
+	VFMADD231PS.BCST (R14)(DI*1), Z29, Z14
+	VFMADD231PS.BCST (R11)(DI*1), Z29, Z15
+	VFNMADD231PS     winoConstants<>+768(SB), Z28, Z27
+	PREFETCHT1       64(SI)
+	VFMADD231PS.BCST (R12)(DX*4), Z27, Z16
+	VFMADD231PS.BCST (R13)(DX*4), Z27, Z17
+	VFMADD231PS.BCST (R14)(DX*4), Z27, Z18
+	VFMADD231PS.BCST (R11)(DX*4), Z27, Z19
+	VMULPS           576(R9), Z24, Z27
+	VFMADD231PS      960(R9), Z25, Z27
+	VFMADD231PS      768(R9), Z26, Z27
+	VMULPS           640(R9), Z24, Z28
+	VFMADD231PS      1024(R9), Z25, Z28
+	VFMADD231PS      832(R9), Z26, Z28
+	VMULPS           704(R9), Z24, Z29
+	VFMADD231PS      1088(R9), Z25, Z29
+	VFMADD231PS      896(R9), Z26, Z29
+	VFMADD231PS.BCST 4(R12), Z27, Z0
+	VFMADD231PS.BCST 4(R13), Z27, Z1
+	VFMADD231PS.BCST 4(R14), Z27, Z2
+	VFMADD231PS.BCST 4(R11), Z27, Z3
+	VFMADD231PS.BCST 4(R12)(R8*1), Z29, Z20
+	VFMADD231PS.BCST 4(R13)(R8*1), Z29, Z21
+	VFMADD231PS.BCST 4(R14)(R8*1), Z29, Z22
+	VFMADD231PS.BCST 4(R11)(R8*1), Z29, Z23
+	VMULPS           Z24, Z27, Z30
+	VFMADD231PS      Z25, Z29, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS      Z26, Z28, Z31
+	VFMADD231PS.BCST 4(R12)(DX*1), Z31, Z4
+	VFMADD231PS.BCST 4(R13)(DX*1), Z31, Z5
+	VFMADD231PS.BCST 4(R14)(DX*1), Z31, Z6
+	VFMADD231PS.BCST 4(R11)(DX*1), Z31, Z7
+	VFNMADD231PS     Z26, Z28, Z30
+	PREFETCHT1       128(SI)
+	VFMADD231PS.BCST 4(R12)(DX*2), Z30, Z8
+	VFMADD231PS.BCST 4(R13)(DX*2), Z30, Z9
+	VFMADD231PS.BCST 4(R14)(DX*2), Z30, Z10
+	VFMADD231PS.BCST 4(R11)(DX*2), Z30, Z11
+	VMULPS           winoConstants<>+576(SB), Z27, Z27
+	VFMADD231PS      winoConstants<>+640(SB), Z29, Z27
+	VMOVAPS          Z27, Z29
+	VFMADD231PS      winoConstants<>+768(SB), Z28, Z29
+	VFMADD231PS.BCST 4(R12)(DI*1), Z29, Z12
+	VFMADD231PS.BCST 4(R13)(DI*1), Z29, Z13
+	VFMADD231PS.BCST 4(R14)(DI*1), Z29, Z14
+	VFMADD231PS.BCST 4(R11)(DI*1), Z29, Z15
+	VFNMADD231PS     winoConstants<>+768(SB), Z28, Z27
+	VFMADD231PS.BCST 4(R12)(DX*4), Z27, Z16
+	VFMADD231PS.BCST 4(R13)(DX*4), Z27, Z17
+	VFMADD231PS.BCST 4(R14)(DX*4), Z27, Z18
+	VFMADD231PS.BCST 4(R11)(DX*4), Z27, Z19
+	ADDQ             $0x000000c0, SI
+	ADDQ             $0x00000480, R9
+	ADDQ             $0x00000008, R12
+	ADDQ             $0x00000008, R13
+	ADDQ             $0x00000008, R14
+	ADDQ             $0x00000008, R11
+	SUBQ             $0x00000002, R10
+	JNZ              body1
+	MOVQ             48(AX), R10
+	SHLQ             $0x02, R10
+	MOVQ             40(AX), R11
+	SHLQ             $0x02, R11
+	MOVQ             BX, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z0, (R9)
+	VMOVUPS          Z1, (R9)(R10*1)
+	VMOVUPS          Z2, (R9)(R10*2)
+	VMOVUPS          Z3, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z4, (R9)
+	VMOVUPS          Z5, (R9)(R10*1)
+	VMOVUPS          Z6, (R9)(R10*2)
+	VMOVUPS          Z7, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z8, (R9)
+	VMOVUPS          Z9, (R9)(R10*1)
+	VMOVUPS          Z10, (R9)(R10*2)
+	VMOVUPS          Z11, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z12, (R9)
+	VMOVUPS          Z13, (R9)(R10*1)
+	VMOVUPS          Z14, (R9)(R10*2)
+	VMOVUPS          Z15, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z16, (R9)
+	VMOVUPS          Z17, (R9)(R10*1)
+	VMOVUPS          Z18, (R9)(R10*2)
+	VMOVUPS          Z19, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R11
+	ADDQ             R10, R11
+	VMOVUPS          Z20, (R9)
+	VMOVUPS          Z21, (R9)(R10*1)
+	VMOVUPS          Z22, (R9)(R10*2)
+	VMOVUPS          Z23, (R11)
+	LEAQ             (CX)(DI*2), CX
+	MOVQ             40(AX), R9
+	SHLQ             $0x02, R9
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	VXORPS           Z0, Z0, Z0
+	VXORPS           Z1, Z1, Z1
+	VXORPS           Z2, Z2, Z2
+	VXORPS           Z3, Z3, Z3
+	VXORPS           Z4, Z4, Z4
+	VXORPS           Z5, Z5, Z5
+	VXORPS           Z6, Z6, Z6
+	VXORPS           Z7, Z7, Z7
+	VXORPS           Z8, Z8, Z8
+	VXORPS           Z9, Z9, Z9
+	VXORPS           Z10, Z10, Z10
+	VXORPS           Z11, Z11, Z11
+	VXORPS           Z12, Z12, Z12
+	VXORPS           Z13, Z13, Z13
+	VXORPS           Z14, Z14, Z14
+	VXORPS           Z15, Z15, Z15
+	VXORPS           Z16, Z16, Z16
+	VXORPS           Z17, Z17, Z17
+	VXORPS           Z18, Z18, Z18
+	VXORPS           Z19, Z19, Z19
+	VXORPS           Z20, Z20, Z20
+	VXORPS           Z21, Z21, Z21
+	VXORPS           Z22, Z22, Z22
+	VXORPS           Z23, Z23, Z23
+	MOVB             64(AX), R9
+	TESTB            R9, R9
+	JZ               start2
+	MOVQ             48(AX), R10
+	SHLQ             $0x02, R10
+	MOVQ             40(AX), R11
+	SHLQ             $0x02, R11
+	MOVQ             BX, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z0
+	VMOVUPS          (R9)(R10*1), Z1
+	VMOVUPS          (R9)(R10*2), Z2
+	VMOVUPS          (R12), Z3
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z4
+	VMOVUPS          (R9)(R10*1), Z5
+	VMOVUPS          (R9)(R10*2), Z6
+	VMOVUPS          (R12), Z7
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z8
+	VMOVUPS          (R9)(R10*1), Z9
+	VMOVUPS          (R9)(R10*2), Z10
+	VMOVUPS          (R12), Z11
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z12
+	VMOVUPS          (R9)(R10*1), Z13
+	VMOVUPS          (R9)(R10*2), Z14
+	VMOVUPS          (R12), Z15
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z16
+	VMOVUPS          (R9)(R10*1), Z17
+	VMOVUPS          (R9)(R10*2), Z18
+	VMOVUPS          (R12), Z19
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R11
+	ADDQ             R10, R11
+	VMOVUPS          (R9), Z20
+	VMOVUPS          (R9)(R10*1), Z21
+	VMOVUPS          (R9)(R10*2), Z22
+	VMOVUPS          (R11), Z23
+
+start2:
+	MOVQ    (AX), R9
+	MOVQ    56(AX), R10
+	MOVQ    24(AX), R11
+	SHLQ    $0x02, R11
+	MOVQ    CX, R12
+	LEAQ    (R12)(R11*1), R13
+	LEAQ    (R13)(R11*1), R14
+	LEAQ    (R14)(R11*1), R11
+	VMOVUPS winoConstants<>+448(SB), Z24
+	VMOVUPS winoConstants<>+512(SB), Z25
+	VMOVUPS winoConstants<>+704(SB), Z26
+
+body2:
+	VMULPS           (R9), Z24, Z27
+	VFMADD231PS      384(R9), Z25, Z27
+	VFNMADD231PS     192(R9), Z26, Z27
+	VMULPS           64(R9), Z24, Z28
+	VFMADD231PS      448(R9), Z25, Z28
+	VFNMADD231PS     256(R9), Z26, Z28
+	VMULPS           128(R9), Z24, Z29
+	VFMADD231PS      512(R9), Z25, Z29
+	VFNMADD231PS     320(R9), Z26, Z29
+	PREFETCHT1       (SI)
+	VFMADD231PS.BCST (R12), Z27, Z0
+	VFMADD231PS.BCST (R13), Z27, Z1
+	VFMADD231PS.BCST (R14), Z27, Z2
+	VFMADD231PS.BCST (R11), Z27, Z3
+	VFMADD231PS.BCST (R12)(R8*1), Z29, Z20
+	VFMADD231PS.BCST (R13)(R8*1), Z29, Z21
+	VFMADD231PS.BCST (R14)(R8*1), Z29, Z22
+	VFMADD231PS.BCST (R11)(R8*1), Z29, Z23
+	VMULPS           Z24, Z27, Z30
+	VFMADD231PS      Z25, Z29, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS      Z26, Z28, Z31
+	VFMADD231PS.BCST (R12)(DX*1), Z31, Z4
+	VFMADD231PS.BCST (R13)(DX*1), Z31, Z5
+	VFMADD231PS.BCST (R14)(DX*1), Z31, Z6
+	VFMADD231PS.BCST (R11)(DX*1), Z31, Z7
+	VFNMADD231PS     Z26, Z28, Z30
+	VFMADD231PS.BCST (R12)(DX*2), Z30, Z8
+	VFMADD231PS.BCST (R13)(DX*2), Z30, Z9
+	VFMADD231PS.BCST (R14)(DX*2), Z30, Z10
+	VFMADD231PS.BCST (R11)(DX*2), Z30, Z11
+	VMULPS           winoConstants<>+576(SB), Z27, Z27
+	VFMADD231PS      winoConstants<>+640(SB), Z29, Z27
+	VMOVAPS          Z27, Z29
+	VFMADD231PS      winoConstants<>+768(SB), Z28, Z29
+	VFMADD231PS.BCST (R12)(DI*1), Z29, Z12
+	VFMADD231PS.BCST (R13)(DI*1), Z29, Z13
+	VFMADD231PS.BCST (R14)(DI*1), Z29, Z14
+	VFMADD231PS.BCST (R11)(DI*1), Z29, Z15
+	VFNMADD231PS     winoConstants<>+768(SB), Z28, Z27
+	PREFETCHT1       64(SI)
+	VFMADD231PS.BCST (R12)(DX*4), Z27, Z16
+	VFMADD231PS.BCST (R13)(DX*4), Z27, Z17
+	VFMADD231PS.BCST (R14)(DX*4), Z27, Z18
+	VFMADD231PS.BCST (R11)(DX*4), Z27, Z19
+	VMULPS           576(R9), Z24, Z27
+	VFMADD231PS      960(R9), Z25, Z27
+	VFNMADD231PS     768(R9), Z26, Z27
+	VMULPS           640(R9), Z24, Z28
+	VFMADD231PS      1024(R9), Z25, Z28
+	VFNMADD231PS     832(R9), Z26, Z28
+	VMULPS           704(R9), Z24, Z29
+	VFMADD231PS      1088(R9), Z25, Z29
+	VFNMADD231PS     896(R9), Z26, Z29
+	VFMADD231PS.BCST 4(R12), Z27, Z0
+	VFMADD231PS.BCST 4(R13), Z27, Z1
+	VFMADD231PS.BCST 4(R14), Z27, Z2
+	VFMADD231PS.BCST 4(R11), Z27, Z3
+	VFMADD231PS.BCST 4(R12)(R8*1), Z29, Z20
+	VFMADD231PS.BCST 4(R13)(R8*1), Z29, Z21
+	VFMADD231PS.BCST 4(R14)(R8*1), Z29, Z22
+	VFMADD231PS.BCST 4(R11)(R8*1), Z29, Z23
+	VMULPS           Z24, Z27, Z30
+	VFMADD231PS      Z25, Z29, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS      Z26, Z28, Z31
+	VFMADD231PS.BCST 4(R12)(DX*1), Z31, Z4
+	VFMADD231PS.BCST 4(R13)(DX*1), Z31, Z5
+	VFMADD231PS.BCST 4(R14)(DX*1), Z31, Z6
+	VFMADD231PS.BCST 4(R11)(DX*1), Z31, Z7
+	VFNMADD231PS     Z26, Z28, Z30
+	PREFETCHT1       128(SI)
+	VFMADD231PS.BCST 4(R12)(DX*2), Z30, Z8
+	VFMADD231PS.BCST 4(R13)(DX*2), Z30, Z9
+	VFMADD231PS.BCST 4(R14)(DX*2), Z30, Z10
+	VFMADD231PS.BCST 4(R11)(DX*2), Z30, Z11
+	VMULPS           winoConstants<>+576(SB), Z27, Z27
+	VFMADD231PS      winoConstants<>+640(SB), Z29, Z27
+	VMOVAPS          Z27, Z29
+	VFMADD231PS      winoConstants<>+768(SB), Z28, Z29
+	VFMADD231PS.BCST 4(R12)(DI*1), Z29, Z12
+	VFMADD231PS.BCST 4(R13)(DI*1), Z29, Z13
+	VFMADD231PS.BCST 4(R14)(DI*1), Z29, Z14
+	VFMADD231PS.BCST 4(R11)(DI*1), Z29, Z15
+	VFNMADD231PS     winoConstants<>+768(SB), Z28, Z27
+	VFMADD231PS.BCST 4(R12)(DX*4), Z27, Z16
+	VFMADD231PS.BCST 4(R13)(DX*4), Z27, Z17
+	VFMADD231PS.BCST 4(R14)(DX*4), Z27, Z18
+	VFMADD231PS.BCST 4(R11)(DX*4), Z27, Z19
+	ADDQ             $0x000000c0, SI
+	ADDQ             $0x00000480, R9
+	ADDQ             $0x00000008, R12
+	ADDQ             $0x00000008, R13
+	ADDQ             $0x00000008, R14
+	ADDQ             $0x00000008, R11
+	SUBQ             $0x00000002, R10
+	JNZ              body2
+	MOVQ             48(AX), R10
+	SHLQ             $0x02, R10
+	MOVQ             40(AX), R11
+	SHLQ             $0x02, R11
+	MOVQ             BX, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z0, (R9)
+	VMOVUPS          Z1, (R9)(R10*1)
+	VMOVUPS          Z2, (R9)(R10*2)
+	VMOVUPS          Z3, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z4, (R9)
+	VMOVUPS          Z5, (R9)(R10*1)
+	VMOVUPS          Z6, (R9)(R10*2)
+	VMOVUPS          Z7, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z8, (R9)
+	VMOVUPS          Z9, (R9)(R10*1)
+	VMOVUPS          Z10, (R9)(R10*2)
+	VMOVUPS          Z11, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z12, (R9)
+	VMOVUPS          Z13, (R9)(R10*1)
+	VMOVUPS          Z14, (R9)(R10*2)
+	VMOVUPS          Z15, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z16, (R9)
+	VMOVUPS          Z17, (R9)(R10*1)
+	VMOVUPS          Z18, (R9)(R10*2)
+	VMOVUPS          Z19, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R11
+	ADDQ             R10, R11
+	VMOVUPS          Z20, (R9)
+	VMOVUPS          Z21, (R9)(R10*1)
+	VMOVUPS          Z22, (R9)(R10*2)
+	VMOVUPS          Z23, (R11)
+	LEAQ             (CX)(DI*2), CX
+	MOVQ             40(AX), R9
+	SHLQ             $0x02, R9
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	VXORPS           Z0, Z0, Z0
+	VXORPS           Z1, Z1, Z1
+	VXORPS           Z2, Z2, Z2
+	VXORPS           Z3, Z3, Z3
+	VXORPS           Z4, Z4, Z4
+	VXORPS           Z5, Z5, Z5
+	VXORPS           Z6, Z6, Z6
+	VXORPS           Z7, Z7, Z7
+	VXORPS           Z8, Z8, Z8
+	VXORPS           Z9, Z9, Z9
+	VXORPS           Z10, Z10, Z10
+	VXORPS           Z11, Z11, Z11
+	VXORPS           Z12, Z12, Z12
+	VXORPS           Z13, Z13, Z13
+	VXORPS           Z14, Z14, Z14
+	VXORPS           Z15, Z15, Z15
+	VXORPS           Z16, Z16, Z16
+	VXORPS           Z17, Z17, Z17
+	VXORPS           Z18, Z18, Z18
+	VXORPS           Z19, Z19, Z19
+	VXORPS           Z20, Z20, Z20
+	VXORPS           Z21, Z21, Z21
+	VXORPS           Z22, Z22, Z22
+	VXORPS           Z23, Z23, Z23
+	MOVB             64(AX), R9
+	TESTB            R9, R9
+	JZ               start3
+	MOVQ             48(AX), R10
+	SHLQ             $0x02, R10
+	MOVQ             40(AX), R11
+	SHLQ             $0x02, R11
+	MOVQ             BX, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z0
+	VMOVUPS          (R9)(R10*1), Z1
+	VMOVUPS          (R9)(R10*2), Z2
+	VMOVUPS          (R12), Z3
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z4
+	VMOVUPS          (R9)(R10*1), Z5
+	VMOVUPS          (R9)(R10*2), Z6
+	VMOVUPS          (R12), Z7
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z8
+	VMOVUPS          (R9)(R10*1), Z9
+	VMOVUPS          (R9)(R10*2), Z10
+	VMOVUPS          (R12), Z11
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z12
+	VMOVUPS          (R9)(R10*1), Z13
+	VMOVUPS          (R9)(R10*2), Z14
+	VMOVUPS          (R12), Z15
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z16
+	VMOVUPS          (R9)(R10*1), Z17
+	VMOVUPS          (R9)(R10*2), Z18
+	VMOVUPS          (R12), Z19
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R11
+	ADDQ             R10, R11
+	VMOVUPS          (R9), Z20
+	VMOVUPS          (R9)(R10*1), Z21
+	VMOVUPS          (R9)(R10*2), Z22
+	VMOVUPS          (R11), Z23
+
+start3:
+	MOVQ    (AX), R9
+	MOVQ    56(AX), R10
+	MOVQ    24(AX), R11
+	SHLQ    $0x02, R11
+	MOVQ    CX, R12
+	LEAQ    (R12)(R11*1), R13
+	LEAQ    (R13)(R11*1), R14
+	LEAQ    (R14)(R11*1), R11
+	VMOVUPS winoConstants<>+576(SB), Z24
+	VMOVUPS winoConstants<>+640(SB), Z25
+	VMOVUPS winoConstants<>+768(SB), Z26
+
+body3:
+	VMULPS           (R9), Z24, Z27
+	VFMADD231PS      384(R9), Z25, Z27
+	VFMADD231PS      192(R9), Z26, Z27
+	VMULPS           64(R9), Z24, Z28
+	VFMADD231PS      448(R9), Z25, Z28
+	VFMADD231PS      256(R9), Z26, Z28
+	VMULPS           128(R9), Z24, Z29
+	VFMADD231PS      512(R9), Z25, Z29
+	VFMADD231PS      320(R9), Z26, Z29
+	PREFETCHT1       (SI)
+	VFMADD231PS.BCST (R12), Z27, Z0
+	VFMADD231PS.BCST (R13), Z27, Z1
+	VFMADD231PS.BCST (R14), Z27, Z2
+	VFMADD231PS.BCST (R11), Z27, Z3
+	VFMADD231PS.BCST (R12)(R8*1), Z29, Z20
+	VFMADD231PS.BCST (R13)(R8*1), Z29, Z21
+	VFMADD231PS.BCST (R14)(R8*1), Z29, Z22
+	VFMADD231PS.BCST (R11)(R8*1), Z29, Z23
+	VMULPS           winoConstants<>+448(SB), Z27, Z30
+	VFMADD231PS      winoConstants<>+512(SB), Z29, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS      winoConstants<>+704(SB), Z28, Z31
+	VFMADD231PS.BCST (R12)(DX*1), Z31, Z4
+	VFMADD231PS.BCST (R13)(DX*1), Z31, Z5
+	VFMADD231PS.BCST (R14)(DX*1), Z31, Z6
+	VFMADD231PS.BCST (R11)(DX*1), Z31, Z7
+	VFNMADD231PS     winoConstants<>+704(SB), Z28, Z30
+	VFMADD231PS.BCST (R12)(DX*2), Z30, Z8
+	VFMADD231PS.BCST (R13)(DX*2), Z30, Z9
+	VFMADD231PS.BCST (R14)(DX*2), Z30, Z10
+	VFMADD231PS.BCST (R11)(DX*2), Z30, Z11
+	VMULPS           Z24, Z27, Z27
+	VFMADD231PS      Z25, Z29, Z27
+	VMOVAPS          Z27, Z29
+	VFMADD231PS      Z26, Z28, Z29
+	VFMADD231PS.BCST (R12)(DI*1), Z29, Z12
+	VFMADD231PS.BCST (R13)(DI*1), Z29, Z13
+	VFMADD231PS.BCST (R14)(DI*1), Z29, Z14
+	VFMADD231PS.BCST (R11)(DI*1), Z29, Z15
+	VFNMADD231PS     Z26, Z28, Z27
+	PREFETCHT1       64(SI)
+	VFMADD231PS.BCST (R12)(DX*4), Z27, Z16
+	VFMADD231PS.BCST (R13)(DX*4), Z27, Z17
+	VFMADD231PS.BCST (R14)(DX*4), Z27, Z18
+	VFMADD231PS.BCST (R11)(DX*4), Z27, Z19
+	VMULPS           576(R9), Z24, Z27
+	VFMADD231PS      960(R9), Z25, Z27
+	VFMADD231PS      768(R9), Z26, Z27
+	VMULPS           640(R9), Z24, Z28
+	VFMADD231PS      1024(R9), Z25, Z28
+	VFMADD231PS      832(R9), Z26, Z28
+	VMULPS           704(R9), Z24, Z29
+	VFMADD231PS      1088(R9), Z25, Z29
+	VFMADD231PS      896(R9), Z26, Z29
+	VFMADD231PS.BCST 4(R12), Z27, Z0
+	VFMADD231PS.BCST 4(R13), Z27, Z1
+	VFMADD231PS.BCST 4(R14), Z27, Z2
+	VFMADD231PS.BCST 4(R11), Z27, Z3
+	VFMADD231PS.BCST 4(R12)(R8*1), Z29, Z20
+	VFMADD231PS.BCST 4(R13)(R8*1), Z29, Z21
+	VFMADD231PS.BCST 4(R14)(R8*1), Z29, Z22
+	VFMADD231PS.BCST 4(R11)(R8*1), Z29, Z23
+	VMULPS           winoConstants<>+448(SB), Z27, Z30
+	VFMADD231PS      winoConstants<>+512(SB), Z29, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS      winoConstants<>+704(SB), Z28, Z31
+	VFMADD231PS.BCST 4(R12)(DX*1), Z31, Z4
+	VFMADD231PS.BCST 4(R13)(DX*1), Z31, Z5
+	VFMADD231PS.BCST 4(R14)(DX*1), Z31, Z6
+	VFMADD231PS.BCST 4(R11)(DX*1), Z31, Z7
+	VFNMADD231PS     winoConstants<>+704(SB), Z28, Z30
+	PREFETCHT1       128(SI)
+	VFMADD231PS.BCST 4(R12)(DX*2), Z30, Z8
+	VFMADD231PS.BCST 4(R13)(DX*2), Z30, Z9
+	VFMADD231PS.BCST 4(R14)(DX*2), Z30, Z10
+	VFMADD231PS.BCST 4(R11)(DX*2), Z30, Z11
+	VMULPS           Z24, Z27, Z27
+	VFMADD231PS      Z25, Z29, Z27
+	VMOVAPS          Z27, Z29
+	VFMADD231PS      Z26, Z28, Z29
+	VFMADD231PS.BCST 4(R12)(DI*1), Z29, Z12
+	VFMADD231PS.BCST 4(R13)(DI*1), Z29, Z13
+	VFMADD231PS.BCST 4(R14)(DI*1), Z29, Z14
+	VFMADD231PS.BCST 4(R11)(DI*1), Z29, Z15
+	VFNMADD231PS     Z26, Z28, Z27
+	VFMADD231PS.BCST 4(R12)(DX*4), Z27, Z16
+	VFMADD231PS.BCST 4(R13)(DX*4), Z27, Z17
+	VFMADD231PS.BCST 4(R14)(DX*4), Z27, Z18
+	VFMADD231PS.BCST 4(R11)(DX*4), Z27, Z19
+	ADDQ             $0x000000c0, SI
+	ADDQ             $0x00000480, R9
+	ADDQ             $0x00000008, R12
+	ADDQ             $0x00000008, R13
+	ADDQ             $0x00000008, R14
+	ADDQ             $0x00000008, R11
+	SUBQ             $0x00000002, R10
+	JNZ              body3
+	MOVQ             48(AX), R10
+	SHLQ             $0x02, R10
+	MOVQ             40(AX), R11
+	SHLQ             $0x02, R11
+	MOVQ             BX, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z0, (R9)
+	VMOVUPS          Z1, (R9)(R10*1)
+	VMOVUPS          Z2, (R9)(R10*2)
+	VMOVUPS          Z3, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z4, (R9)
+	VMOVUPS          Z5, (R9)(R10*1)
+	VMOVUPS          Z6, (R9)(R10*2)
+	VMOVUPS          Z7, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z8, (R9)
+	VMOVUPS          Z9, (R9)(R10*1)
+	VMOVUPS          Z10, (R9)(R10*2)
+	VMOVUPS          Z11, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z12, (R9)
+	VMOVUPS          Z13, (R9)(R10*1)
+	VMOVUPS          Z14, (R9)(R10*2)
+	VMOVUPS          Z15, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z16, (R9)
+	VMOVUPS          Z17, (R9)(R10*1)
+	VMOVUPS          Z18, (R9)(R10*2)
+	VMOVUPS          Z19, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R11
+	ADDQ             R10, R11
+	VMOVUPS          Z20, (R9)
+	VMOVUPS          Z21, (R9)(R10*1)
+	VMOVUPS          Z22, (R9)(R10*2)
+	VMOVUPS          Z23, (R11)
+	LEAQ             (CX)(DI*2), CX
+	MOVQ             40(AX), R9
+	SHLQ             $0x02, R9
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	VXORPS           Z0, Z0, Z0
+	VXORPS           Z1, Z1, Z1
+	VXORPS           Z2, Z2, Z2
+	VXORPS           Z3, Z3, Z3
+	VXORPS           Z4, Z4, Z4
+	VXORPS           Z5, Z5, Z5
+	VXORPS           Z6, Z6, Z6
+	VXORPS           Z7, Z7, Z7
+	VXORPS           Z8, Z8, Z8
+	VXORPS           Z9, Z9, Z9
+	VXORPS           Z10, Z10, Z10
+	VXORPS           Z11, Z11, Z11
+	VXORPS           Z12, Z12, Z12
+	VXORPS           Z13, Z13, Z13
+	VXORPS           Z14, Z14, Z14
+	VXORPS           Z15, Z15, Z15
+	VXORPS           Z16, Z16, Z16
+	VXORPS           Z17, Z17, Z17
+	VXORPS           Z18, Z18, Z18
+	VXORPS           Z19, Z19, Z19
+	VXORPS           Z20, Z20, Z20
+	VXORPS           Z21, Z21, Z21
+	VXORPS           Z22, Z22, Z22
+	VXORPS           Z23, Z23, Z23
+	MOVB             64(AX), R9
+	TESTB            R9, R9
+	JZ               start4
+	MOVQ             48(AX), R10
+	SHLQ             $0x02, R10
+	MOVQ             40(AX), R11
+	SHLQ             $0x02, R11
+	MOVQ             BX, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z0
+	VMOVUPS          (R9)(R10*1), Z1
+	VMOVUPS          (R9)(R10*2), Z2
+	VMOVUPS          (R12), Z3
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z4
+	VMOVUPS          (R9)(R10*1), Z5
+	VMOVUPS          (R9)(R10*2), Z6
+	VMOVUPS          (R12), Z7
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z8
+	VMOVUPS          (R9)(R10*1), Z9
+	VMOVUPS          (R9)(R10*2), Z10
+	VMOVUPS          (R12), Z11
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z12
+	VMOVUPS          (R9)(R10*1), Z13
+	VMOVUPS          (R9)(R10*2), Z14
+	VMOVUPS          (R12), Z15
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z16
+	VMOVUPS          (R9)(R10*1), Z17
+	VMOVUPS          (R9)(R10*2), Z18
+	VMOVUPS          (R12), Z19
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R11
+	ADDQ             R10, R11
+	VMOVUPS          (R9), Z20
+	VMOVUPS          (R9)(R10*1), Z21
+	VMOVUPS          (R9)(R10*2), Z22
+	VMOVUPS          (R11), Z23
+
+start4:
+	MOVQ    (AX), R9
+	MOVQ    56(AX), R10
+	MOVQ    24(AX), R11
+	SHLQ    $0x02, R11
+	MOVQ    CX, R12
+	LEAQ    (R12)(R11*1), R13
+	LEAQ    (R13)(R11*1), R14
+	LEAQ    (R14)(R11*1), R11
+	VMOVUPS winoConstants<>+576(SB), Z24
+	VMOVUPS winoConstants<>+640(SB), Z25
+	VMOVUPS winoConstants<>+768(SB), Z26
+
+body4:
+	VMULPS           (R9), Z24, Z27
+	VFMADD231PS      384(R9), Z25, Z27
+	VFNMADD231PS     192(R9), Z26, Z27
+	VMULPS           64(R9), Z24, Z28
+	VFMADD231PS      448(R9), Z25, Z28
+	VFNMADD231PS     256(R9), Z26, Z28
+	VMULPS           128(R9), Z24, Z29
+	VFMADD231PS      512(R9), Z25, Z29
+	VFNMADD231PS     320(R9), Z26, Z29
+	PREFETCHT1       (SI)
+	VFMADD231PS.BCST (R12), Z27, Z0
+	VFMADD231PS.BCST (R13), Z27, Z1
+	VFMADD231PS.BCST (R14), Z27, Z2
+	VFMADD231PS.BCST (R11), Z27, Z3
+	VFMADD231PS.BCST (R12)(R8*1), Z29, Z20
+	VFMADD231PS.BCST (R13)(R8*1), Z29, Z21
+	VFMADD231PS.BCST (R14)(R8*1), Z29, Z22
+	VFMADD231PS.BCST (R11)(R8*1), Z29, Z23
+	VMULPS           winoConstants<>+448(SB), Z27, Z30
+	VFMADD231PS      winoConstants<>+512(SB), Z29, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS      winoConstants<>+704(SB), Z28, Z31
+	VFMADD231PS.BCST (R12)(DX*1), Z31, Z4
+	VFMADD231PS.BCST (R13)(DX*1), Z31, Z5
+	VFMADD231PS.BCST (R14)(DX*1), Z31, Z6
+	VFMADD231PS.BCST (R11)(DX*1), Z31, Z7
+	VFNMADD231PS     winoConstants<>+704(SB), Z28, Z30
+	VFMADD231PS.BCST (R12)(DX*2), Z30, Z8
+	VFMADD231PS.BCST (R13)(DX*2), Z30, Z9
+	VFMADD231PS.BCST (R14)(DX*2), Z30, Z10
+	VFMADD231PS.BCST (R11)(DX*2), Z30, Z11
+	VMULPS           Z24, Z27, Z27
+	VFMADD231PS      Z25, Z29, Z27
+	VMOVAPS          Z27, Z29
+	VFMADD231PS      Z26, Z28, Z29
+	VFMADD231PS.BCST (R12)(DI*1), Z29, Z12
+	VFMADD231PS.BCST (R13)(DI*1), Z29, Z13
+	VFMADD231PS.BCST (R14)(DI*1), Z29, Z14
+	VFMADD231PS.BCST (R11)(DI*1), Z29, Z15
+	VFNMADD231PS     Z26, Z28, Z27
+	PREFETCHT1       64(SI)
+	VFMADD231PS.BCST (R12)(DX*4), Z27, Z16
+	VFMADD231PS.BCST (R13)(DX*4), Z27, Z17
+	VFMADD231PS.BCST (R14)(DX*4), Z27, Z18
+	VFMADD231PS.BCST (R11)(DX*4), Z27, Z19
+	VMULPS           576(R9), Z24, Z27
+	VFMADD231PS      960(R9), Z25, Z27
+	VFNMADD231PS     768(R9), Z26, Z27
+	VMULPS           640(R9), Z24, Z28
+	VFMADD231PS      1024(R9), Z25, Z28
+	VFNMADD231PS     832(R9), Z26, Z28
+	VMULPS           704(R9), Z24, Z29
+	VFMADD231PS      1088(R9), Z25, Z29
+	VFNMADD231PS     896(R9), Z26, Z29
+	VFMADD231PS.BCST 4(R12), Z27, Z0
+	VFMADD231PS.BCST 4(R13), Z27, Z1
+	VFMADD231PS.BCST 4(R14), Z27, Z2
+	VFMADD231PS.BCST 4(R11), Z27, Z3
+	VFMADD231PS.BCST 4(R12)(R8*1), Z29, Z20
+	VFMADD231PS.BCST 4(R13)(R8*1), Z29, Z21
+	VFMADD231PS.BCST 4(R14)(R8*1), Z29, Z22
+	VFMADD231PS.BCST 4(R11)(R8*1), Z29, Z23
+	VMULPS           winoConstants<>+448(SB), Z27, Z30
+	VFMADD231PS      winoConstants<>+512(SB), Z29, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS      winoConstants<>+704(SB), Z28, Z31
+	VFMADD231PS.BCST 4(R12)(DX*1), Z31, Z4
+	VFMADD231PS.BCST 4(R13)(DX*1), Z31, Z5
+	VFMADD231PS.BCST 4(R14)(DX*1), Z31, Z6
+	VFMADD231PS.BCST 4(R11)(DX*1), Z31, Z7
+	VFNMADD231PS     winoConstants<>+704(SB), Z28, Z30
+	PREFETCHT1       128(SI)
+	VFMADD231PS.BCST 4(R12)(DX*2), Z30, Z8
+	VFMADD231PS.BCST 4(R13)(DX*2), Z30, Z9
+	VFMADD231PS.BCST 4(R14)(DX*2), Z30, Z10
+	VFMADD231PS.BCST 4(R11)(DX*2), Z30, Z11
+	VMULPS           Z24, Z27, Z27
+	VFMADD231PS      Z25, Z29, Z27
+	VMOVAPS          Z27, Z29
+	VFMADD231PS      Z26, Z28, Z29
+	VFMADD231PS.BCST 4(R12)(DI*1), Z29, Z12
+	VFMADD231PS.BCST 4(R13)(DI*1), Z29, Z13
+	VFMADD231PS.BCST 4(R14)(DI*1), Z29, Z14
+	VFMADD231PS.BCST 4(R11)(DI*1), Z29, Z15
+	VFNMADD231PS     Z26, Z28, Z27
+	VFMADD231PS.BCST 4(R12)(DX*4), Z27, Z16
+	VFMADD231PS.BCST 4(R13)(DX*4), Z27, Z17
+	VFMADD231PS.BCST 4(R14)(DX*4), Z27, Z18
+	VFMADD231PS.BCST 4(R11)(DX*4), Z27, Z19
+	ADDQ             $0x000000c0, SI
+	ADDQ             $0x00000480, R9
+	ADDQ             $0x00000008, R12
+	ADDQ             $0x00000008, R13
+	ADDQ             $0x00000008, R14
+	ADDQ             $0x00000008, R11
+	SUBQ             $0x00000002, R10
+	JNZ              body4
+	MOVQ             48(AX), R10
+	SHLQ             $0x02, R10
+	MOVQ             40(AX), R11
+	SHLQ             $0x02, R11
+	MOVQ             BX, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z0, (R9)
+	VMOVUPS          Z1, (R9)(R10*1)
+	VMOVUPS          Z2, (R9)(R10*2)
+	VMOVUPS          Z3, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z4, (R9)
+	VMOVUPS          Z5, (R9)(R10*1)
+	VMOVUPS          Z6, (R9)(R10*2)
+	VMOVUPS          Z7, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z8, (R9)
+	VMOVUPS          Z9, (R9)(R10*1)
+	VMOVUPS          Z10, (R9)(R10*2)
+	VMOVUPS          Z11, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z12, (R9)
+	VMOVUPS          Z13, (R9)(R10*1)
+	VMOVUPS          Z14, (R9)(R10*2)
+	VMOVUPS          Z15, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          Z16, (R9)
+	VMOVUPS          Z17, (R9)(R10*1)
+	VMOVUPS          Z18, (R9)(R10*2)
+	VMOVUPS          Z19, (R12)
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R11
+	ADDQ             R10, R11
+	VMOVUPS          Z20, (R9)
+	VMOVUPS          Z21, (R9)(R10*1)
+	VMOVUPS          Z22, (R9)(R10*2)
+	VMOVUPS          Z23, (R11)
+	LEAQ             (CX)(DI*2), CX
+	MOVQ             40(AX), R9
+	SHLQ             $0x02, R9
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	ADDQ             R9, BX
+	VXORPS           Z0, Z0, Z0
+	VXORPS           Z1, Z1, Z1
+	VXORPS           Z2, Z2, Z2
+	VXORPS           Z3, Z3, Z3
+	VXORPS           Z4, Z4, Z4
+	VXORPS           Z5, Z5, Z5
+	VXORPS           Z6, Z6, Z6
+	VXORPS           Z7, Z7, Z7
+	VXORPS           Z8, Z8, Z8
+	VXORPS           Z9, Z9, Z9
+	VXORPS           Z10, Z10, Z10
+	VXORPS           Z11, Z11, Z11
+	VXORPS           Z12, Z12, Z12
+	VXORPS           Z13, Z13, Z13
+	VXORPS           Z14, Z14, Z14
+	VXORPS           Z15, Z15, Z15
+	VXORPS           Z16, Z16, Z16
+	VXORPS           Z17, Z17, Z17
+	VXORPS           Z18, Z18, Z18
+	VXORPS           Z19, Z19, Z19
+	VXORPS           Z20, Z20, Z20
+	VXORPS           Z21, Z21, Z21
+	VXORPS           Z22, Z22, Z22
+	VXORPS           Z23, Z23, Z23
+	MOVB             64(AX), R9
+	TESTB            R9, R9
+	JZ               start5
+	MOVQ             48(AX), R10
+	SHLQ             $0x02, R10
+	MOVQ             40(AX), R11
+	SHLQ             $0x02, R11
+	MOVQ             BX, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z0
+	VMOVUPS          (R9)(R10*1), Z1
+	VMOVUPS          (R9)(R10*2), Z2
+	VMOVUPS          (R12), Z3
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z4
+	VMOVUPS          (R9)(R10*1), Z5
+	VMOVUPS          (R9)(R10*2), Z6
+	VMOVUPS          (R12), Z7
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z8
+	VMOVUPS          (R9)(R10*1), Z9
+	VMOVUPS          (R9)(R10*2), Z10
+	VMOVUPS          (R12), Z11
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z12
+	VMOVUPS          (R9)(R10*1), Z13
+	VMOVUPS          (R9)(R10*2), Z14
+	VMOVUPS          (R12), Z15
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R12
+	ADDQ             R10, R12
+	VMOVUPS          (R9), Z16
+	VMOVUPS          (R9)(R10*1), Z17
+	VMOVUPS          (R9)(R10*2), Z18
+	VMOVUPS          (R12), Z19
+	ADDQ             R11, R9
+	LEAQ             (R9)(R10*2), R11
+	ADDQ             R10, R11
+	VMOVUPS          (R9), Z20
+	VMOVUPS          (R9)(R10*1), Z21
+	VMOVUPS          (R9)(R10*2), Z22
+	VMOVUPS          (R11), Z23
+
+start5:
+	MOVQ    (AX), R9
+	MOVQ    56(AX), R10
+	MOVQ    24(AX), R11
+	SHLQ    $0x02, R11
+	LEAQ    (CX)(R11*1), R12
+	LEAQ    (R12)(R11*1), R13
+	LEAQ    (R13)(R11*1), R11
+	VMOVUPS winoConstants<>+448(SB), Z24
+	VMOVUPS winoConstants<>+512(SB), Z25
+	VMOVUPS winoConstants<>+704(SB), Z26
+
+body5:
+	VMOVUPS          384(R9), Z27
+	VMOVUPS          448(R9), Z28
+	VMOVUPS          512(R9), Z29
+	PREFETCHT1       (SI)
+	VFMADD231PS.BCST (CX), Z27, Z0
+	VFMADD231PS.BCST (R12), Z27, Z1
+	VFMADD231PS.BCST (R13), Z27, Z2
+	VFMADD231PS.BCST (R11), Z27, Z3
+	VFMADD231PS.BCST (CX)(R8*1), Z29, Z20
+	VFMADD231PS.BCST (R12)(R8*1), Z29, Z21
+	VFMADD231PS.BCST (R13)(R8*1), Z29, Z22
+	VFMADD231PS.BCST (R11)(R8*1), Z29, Z23
+	VMULPS           Z24, Z27, Z30
+	VFMADD231PS      Z25, Z29, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS      Z26, Z28, Z31
+	VFMADD231PS.BCST (CX)(DX*1), Z31, Z4
+	VFMADD231PS.BCST (R12)(DX*1), Z31, Z5
+	VFMADD231PS.BCST (R13)(DX*1), Z31, Z6
+	VFMADD231PS.BCST (R11)(DX*1), Z31, Z7
+	VFNMADD231PS     Z26, Z28, Z30
+	VFMADD231PS.BCST (CX)(DX*2), Z30, Z8
+	VFMADD231PS.BCST (R12)(DX*2), Z30, Z9
+	VFMADD231PS.BCST (R13)(DX*2), Z30, Z10
+	VFMADD231PS.BCST (R11)(DX*2), Z30, Z11
+	VMULPS           winoConstants<>+576(SB), Z27, Z27
+	VFMADD231PS      winoConstants<>+640(SB), Z29, Z27
+	VMOVAPS          Z27, Z29
+	VFMADD231PS      winoConstants<>+768(SB), Z28, Z29
+	VFMADD231PS.BCST (CX)(DI*1), Z29, Z12
+	VFMADD231PS.BCST (R12)(DI*1), Z29, Z13
+	VFMADD231PS.BCST (R13)(DI*1), Z29, Z14
+	VFMADD231PS.BCST (R11)(DI*1), Z29, Z15
+	VFNMADD231PS     winoConstants<>+768(SB), Z28, Z27
+	PREFETCHT1       64(SI)
+	VFMADD231PS.BCST (CX)(DX*4), Z27, Z16
+	VFMADD231PS.BCST (R12)(DX*4), Z27, Z17
+	VFMADD231PS.BCST (R13)(DX*4), Z27, Z18
+	VFMADD231PS.BCST (R11)(DX*4), Z27, Z19
+	VMOVUPS          960(R9), Z27
+	VMOVUPS          1024(R9), Z28
+	VMOVUPS          1088(R9), Z29
+	VFMADD231PS.BCST 4(CX), Z27, Z0
+	VFMADD231PS.BCST 4(R12), Z27, Z1
+	VFMADD231PS.BCST 4(R13), Z27, Z2
+	VFMADD231PS.BCST 4(R11), Z27, Z3
+	VFMADD231PS.BCST 4(CX)(R8*1), Z29, Z20
+	VFMADD231PS.BCST 4(R12)(R8*1), Z29, Z21
+	VFMADD231PS.BCST 4(R13)(R8*1), Z29, Z22
+	VFMADD231PS.BCST 4(R11)(R8*1), Z29, Z23
+	VMULPS           Z24, Z27, Z30
+	VFMADD231PS      Z25, Z29, Z30
+	VMOVAPS          Z30, Z31
+	VFMADD231PS      Z26, Z28, Z31
+	VFMADD231PS.BCST 4(CX)(DX*1), Z31, Z4
+	VFMADD231PS.BCST 4(R12)(DX*1), Z31, Z5
+	VFMADD231PS.BCST 4(R13)(DX*1), Z31, Z6
+	VFMADD231PS.BCST 4(R11)(DX*1), Z31, Z7
+	VFNMADD231PS     Z26, Z28, Z30
+	PREFETCHT1       128(SI)
+	VFMADD231PS.BCST 4(CX)(DX*2), Z30, Z8
+	VFMADD231PS.BCST 4(R12)(DX*2), Z30, Z9
+	VFMADD231PS.BCST 4(R13)(DX*2), Z30, Z10
+	VFMADD231PS.BCST 4(R11)(DX*2), Z30, Z11
+	VMULPS           winoConstants<>+576(SB), Z27, Z27
+	VFMADD231PS      winoConstants<>+640(SB), Z29, Z27
+	VMOVAPS          Z27, Z29
+	VFMADD231PS      winoConstants<>+768(SB), Z28, Z29
+	VFMADD231PS.BCST 4(CX)(DI*1), Z29, Z12
+	VFMADD231PS.BCST 4(R12)(DI*1), Z29, Z13
+	VFMADD231PS.BCST 4(R13)(DI*1), Z29, Z14
+	VFMADD231PS.BCST 4(R11)(DI*1), Z29, Z15
+	VFNMADD231PS     winoConstants<>+768(SB), Z28, Z27
+	VFMADD231PS.BCST 4(CX)(DX*4), Z27, Z16
+	VFMADD231PS.BCST 4(R12)(DX*4), Z27, Z17
+	VFMADD231PS.BCST 4(R13)(DX*4), Z27, Z18
+	VFMADD231PS.BCST 4(R11)(DX*4), Z27, Z19
+	ADDQ             $0x000000c0, SI
+	ADDQ             $0x00000480, R9
+	ADDQ             $0x00000008, CX
+	ADDQ             $0x00000008, R12
+	ADDQ             $0x00000008, R13
+	ADDQ             $0x00000008, R11
+	SUBQ             $0x00000002, R10
+	JNZ              body5
+	MOVQ             48(AX), CX
+	SHLQ             $0x02, CX
+	MOVQ             40(AX), AX
+	SHLQ             $0x02, AX
+	MOVQ             BX, DX
+	LEAQ             (DX)(CX*2), BX
+	ADDQ             CX, BX
+	VMOVUPS          Z0, (DX)
+	VMOVUPS          Z1, (DX)(CX*1)
+	VMOVUPS          Z2, (DX)(CX*2)
+	VMOVUPS          Z3, (BX)
+	ADDQ             AX, DX
+	LEAQ             (DX)(CX*2), BX
+	ADDQ             CX, BX
+	VMOVUPS          Z4, (DX)
+	VMOVUPS          Z5, (DX)(CX*1)
+	VMOVUPS          Z6, (DX)(CX*2)
+	VMOVUPS          Z7, (BX)
+	ADDQ             AX, DX
+	LEAQ             (DX)(CX*2), BX
+	ADDQ             CX, BX
+	VMOVUPS          Z8, (DX)
+	VMOVUPS          Z9, (DX)(CX*1)
+	VMOVUPS          Z10, (DX)(CX*2)
+	VMOVUPS          Z11, (BX)
+	ADDQ             AX, DX
+	LEAQ             (DX)(CX*2), BX
+	ADDQ             CX, BX
+	VMOVUPS          Z12, (DX)
+	VMOVUPS          Z13, (DX)(CX*1)
+	VMOVUPS          Z14, (DX)(CX*2)
+	VMOVUPS          Z15, (BX)
+	ADDQ             AX, DX
+	LEAQ             (DX)(CX*2), BX
+	ADDQ             CX, BX
+	VMOVUPS          Z16, (DX)
+	VMOVUPS          Z17, (DX)(CX*1)
+	VMOVUPS          Z18, (DX)(CX*2)
+	VMOVUPS          Z19, (BX)
+	ADDQ             AX, DX
+	LEAQ             (DX)(CX*2), AX
+	ADDQ             CX, AX
+	VMOVUPS          Z20, (DX)
+	VMOVUPS          Z21, (DX)(CX*1)
+	VMOVUPS          Z22, (DX)(CX*2)
+	VMOVUPS          Z23, (AX)
+	VZEROUPPER
+	RET

@@ -22,3 +22,22 @@ type WinoArgs struct {
 	Bias                    *float32 // [N], which Output adds to every element; or nil
 	Scratch                 *float32 // [WinoScratch], undefined content
 }
+
+// WinoTiles is how many tiles Wino.Product computes at a time.
+const WinoTiles = 4
+
+// WinoProductArgs are the arguments of Wino.Product: for each of the 36 places p, WinoTiles tiles t and Lanes output channels j,
+//
+//	M[p*MPlane+t*MTile+j] = (that if Acc) + sum over c < KC of V[p*VPlane+t*VTile+c] * (kernel c, j)[p]
+//
+// where V holds transformed inputs and G the kernels before they are transformed. Strides count float32 elements.
+type WinoProductArgs struct {
+	G             *float32 // [KC, 3, 3, Lanes]
+	V             *float32
+	VPlane, VTile int
+	M             *float32
+	MPlane, MTile int
+	KC            int // even, not 0
+	Acc           bool
+	Ahead         *float32 // from here on, as much as G holds is fetched into the second-level cache
+}

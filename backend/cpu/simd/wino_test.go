@@ -163,6 +163,59 @@ func testWino(t *testing.T, f func(*WinoArgs), m [][]float64, bias bool, n, coun
 	check(t, call, before, want)
 }
 
+// TestWinoProduct: to the last bit it is Weights and then Tile.GEMM, and it writes nothing else.
+func TestWinoProduct(t *testing.T) {
+	for _, l := range Supported() {
+		w, tile := WinoFor(l, 4), TileFor(l)
+		if w.Product == nil {
+			continue
+		}
+		for i, kc := range []int{2, 16, 34, 64} {
+			for _, acc := range []bool{false, true} {
+				r := rand.New(rand.NewPCG(uint64(i), 3))
+				vTile, mTile := kc+6, w.Lanes+5
+				vPlane, mPlane := WinoTiles*vTile+3, WinoTiles*mTile+7
+				_, g := buffer(r, kc*9*w.Lanes)
+				_, v := buffer(r, 36*vPlane)
+				m, _ := buffer(r, 36*mPlane)
+				want := slices.Clone(m)
+
+				u := make([]float32, 36*kc*tile.NR)
+				w.Weights(&WinoArgs{
+					Src: &g[0], SrcRow: 3 * w.Lanes, SrcCol: w.Lanes, SrcNext: 9 * w.Lanes,
+					Dst: &u[0], DstRow: 6 * kc * tile.NR, DstCol: kc * tile.NR, DstNext: tile.NR,
+					N: w.Lanes, Count: kc, Scratch: &make([]float32, WinoScratch)[0],
+				})
+				sums := make([]float32, WinoTiles*tile.NR)
+				a := &GEMMArgs{Taps: new(int), NTaps: 1, KC: kc, C: &sums[0], Acc: acc}
+				for k := range tile.MR { // rows beyond the tiles repeat the first
+					if k < WinoTiles {
+						a.Pix[k], a.Out[k] = k*vTile, k*tile.NR
+					}
+				}
+				for p := range 36 {
+					for k := range WinoTiles {
+						copy(sums[k*tile.NR:], want[pad+p*mPlane+k*mTile:][:w.Lanes])
+					}
+					a.A, a.B = &v[p*vPlane], &u[p*kc*tile.NR]
+					tile.GEMM(a)
+					for k := range WinoTiles {
+						copy(want[pad+p*mPlane+k*mTile:], sums[k*tile.NR:][:w.Lanes])
+					}
+				}
+				w.Product(&WinoProductArgs{
+					G: &g[0], V: &v[0], VPlane: vPlane, VTile: vTile, M: &m[pad], MPlane: mPlane, MTile: mTile, KC: kc, Acc: acc, Ahead: &g[0],
+				})
+				for k := range m {
+					if math.Float32bits(m[k]) != math.Float32bits(want[k]) {
+						t.Fatalf("%v, %d channels, on top of what is there: %v: float %d is %v, want %v", l, kc, acc, k-pad, m[k], want[k])
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestGeneratedWinoUpToDate regenerates the assembly and compares it with the
 // committed files.
 func TestGeneratedWinoUpToDate(t *testing.T) {

@@ -157,17 +157,22 @@ func (e *emitter) inRegisters(t transform) bool {
 	return e.width == 64 && t.from*t.to <= 18 && t.from < 6
 }
 
-// transform emits wino<name><level>.
-func (e *emitter) transform(t transform) {
-	e.Function("wino" + t.name + e.level)
+// function starts wino<name><level>, which takes a pointer to the named struct, and returns the struct.
+func (e *emitter) function(name, strct, doc string) gotypes.Component {
+	e.Function("wino" + name + e.level)
 	e.Attributes(attr.NOSPLIT)
 	e.Pragma("noescape")
-	args := types.NewVar(0, e.pkg, "args", types.NewPointer(e.pkg.Scope().Lookup("WinoArgs").Type()))
+	args := types.NewVar(0, e.pkg, "args", types.NewPointer(e.pkg.Scope().Lookup(strct).Type()))
 	e.Signature(gotypes.NewSignature(e.pkg, types.NewSignatureType(nil, nil, nil, types.NewTuple(args), nil, false)))
-	e.Doc("wino" + t.name + e.level + " is Wino." + strings.TrimSuffix(t.name, "2") + ": " + t.doc + ".")
+	e.Doc("wino" + name + e.level + " is Wino." + strings.TrimSuffix(name, "2") + doc + ".")
+	return e.Dereference(e.Param("args"))
+}
+
+// transform emits wino<name><level>.
+func (e *emitter) transform(t transform) {
+	s := e.function(t.name, "WinoArgs", ": "+t.doc)
 	e.hoist = map[float32]vec{}
 
-	s := e.Dereference(e.Param("args"))
 	src, srcRow, srcCol := e.load(s.Field("Src"), false), e.load(s.Field("SrcRow"), true), e.load(s.Field("SrcCol"), true)
 	dst, dstRow, dstCol := e.load(s.Field("Dst"), false), e.load(s.Field("DstRow"), true), e.load(s.Field("DstCol"), true)
 	scratch, count := e.load(s.Field("Scratch"), false), e.load(s.Field("Count"), false)

@@ -53,6 +53,9 @@ func main() {
 		} {
 			e.transform(t)
 		}
+		if e.width == 64 { // others have too few registers
+			e.product()
+		}
 	}
 	os.Exit(build.Main(flags.Config(), ctx))
 }
