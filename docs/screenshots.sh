@@ -21,7 +21,7 @@ out=${OUT:-$images}
 mkdir -p "$out"
 out=$(readlink -f "$out")
 work=$(mktemp -d)
-Xvfb -displayfd 3 -screen 0 2200x1400x24 -nolisten tcp 3>"$work/display" 2>/dev/null &
+Xvfb -displayfd 3 -screen 0 2200x1400x24 -nolisten tcp -noreset 3>"$work/display" 2>/dev/null &
 server=$!
 finish() {
 	"$bin" stop "$work/runs/avatars32" >/dev/null 2>&1 || true
@@ -50,7 +50,7 @@ begin() {
 	esac
 	NO_COLOR=$no_color xterm -ti vt340 -tn xterm-256color -fa 'DejaVu Sans Mono' -fs 9 -bw 0 -b 4 -bg '#0f1115' -fg '#d8dee9' \
 		-xrm 'XTerm*numColorRegisters: 256' -xrm 'XTerm*maxGraphicSize: 2000x2000' -xrm 'XTerm*scrollBar: false' \
-		-xrm 'XTerm*allowSendEvents: true' -geometry "$size" -e "$@" --images $images_flag &
+		-geometry "$size" -e "$@" --images $images_flag &
 	term=$!
 	for try in $(seq 150); do
 		window=$(xdotool search --onlyvisible --class XTerm 2>>x.log | head -1) # the display has no other
@@ -58,6 +58,7 @@ begin() {
 		sleep 0.2
 	done
 	[ -n "$window" ] || { echo "$size $mode $*: the terminal did not open" >&2; exit 1; }
+	xdotool windowfocus "$window" # for keys: a terminal that takes them from elsewhere does not tell its colours
 	sleep "${SECONDS_SHOT:-5}"
 }
 
@@ -66,7 +67,7 @@ keys() {
 	for k in "$@"; do
 		case $k in
 		wait*) sleep "${k#wait}" ;;
-		*) xdotool key --window "$window" "$k" 2>>x.log && sleep 1 ;; # it says that nothing has the focus
+		*) xdotool key "$k" && sleep 1 ;;
 		esac
 	done
 }

@@ -16,7 +16,7 @@ type frameClock struct {
 }
 
 const (
-	idleRate  = 4                     // looks a second while nothing changes
+	idleRate  = 1                     // looks a second while nothing changes
 	idleAfter = 25 * time.Millisecond // without a change: a frame and a half
 )
 

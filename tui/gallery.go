@@ -281,9 +281,9 @@ func statLines(th theme, s picture.Sheet, w, h int) []string {
 	if len(stats) < h {
 		cols = 1
 	}
-	head := th.dim.Paint(pad("    mean  dev  min  max", cell))
-	lines := []string{strings.Repeat(head, min(cols, max(1, len(stats))))}
 	rows := max(1, min(h-1, (len(stats)+cols-1)/cols))
+	head := th.dim.Paint(pad("    mean  dev  min  max", cell))
+	lines := []string{strings.Repeat(head, max(1, min(cols, (len(stats)+rows-1)/rows)))}
 	for r := range rows {
 		var b strings.Builder
 		for c := range cols {

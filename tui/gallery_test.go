@@ -3,6 +3,7 @@ package tui
 import (
 	"image"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,5 +57,13 @@ func TestStillsGetBetter(t *testing.T) {
 	until("it is made better", func() bool { return a.shown < first })
 	if a.quality != first {
 		t.Errorf("the next one begins at quality %d, not %d", a.quality, first)
+	}
+}
+
+// Numbers that take fewer columns than there is room for have no heads above nothing.
+func TestStatHeads(t *testing.T) {
+	lines := statLines(newTheme(0, true, true, nil), picture.Sheet{Image: tiles(1, 8), Rows: 1, Cols: 8}, 180, 3)
+	if n := strings.Count(lines[0], "mean"); n != 4 || len(lines) != 3 {
+		t.Errorf("%d heads:\n%s", n, strings.Join(lines, "\n"))
 	}
 }

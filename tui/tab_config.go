@@ -212,7 +212,12 @@ func (c *configTab) draw(t *training, s surface, w, h int) block {
 		if c.problem != "" {
 			lines = append(lines, " "+bold(th.bad).Paint("error ")+c.problem)
 		} else if e := c.edit(); !e.Empty() && c.input == nil {
-			lines = append(lines, " "+bold(th.warn).Paint("review ")+e.String()+", from the next step on: a applies, esc discards")
+			what, how := " "+bold(th.warn).Paint("review ")+e.String()+", from the next step on", "a applies, esc discards"
+			if width(what)+width(how)+2 <= w {
+				lines = append(lines, what+": "+how)
+			} else {
+				lines = append(lines, what+":", "        "+how)
+			}
 		}
 		lines = append(lines, "")
 		for i := max(0, len(t.edits)-max(0, h-len(lines))); i < len(t.edits); i++ {

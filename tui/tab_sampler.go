@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"math"
+	"path/filepath"
 	"strconv"
 
 	tea "charm.land/bubbletea/v2"
@@ -118,7 +119,7 @@ func (p *samplerTab) update(t *training, msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			p.say(msg.err.Error(), true)
 		} else {
-			p.say("saved "+msg.path, false)
+			p.say("saved "+filepath.Base(msg.path)+" in "+filepath.Dir(msg.path), false)
 		}
 	case tea.KeyPressMsg, tea.PasteMsg:
 		p.typed(msg)
@@ -401,7 +402,8 @@ func (p *samplerTab) draw(t *training, s surface, w, h int) block {
 	case p.drawing:
 		state = "the first step is on its way"
 	}
-	bar := text(w, 1, pad(" "+state+"  ", min(w, 46))+chart.Progress(p.fraction(), w-47, th.accent, th.border))
+	left := min(w, max(46, width(state)+3))
+	bar := text(w, 1, pad(" "+state+"  ", left)+chart.Progress(p.fraction(), w-left-1, th.accent, th.border))
 	body := h - formH - 1
 	if any && p.hung != [2]int{p.run, p.seqs[at]} {
 		f := p.kept[at]

@@ -254,3 +254,18 @@ func TestCubeDither(t *testing.T) {
 		}
 	}
 }
+
+// A strip stays one row where its tiles fit, and where a low box leaves some out; in a tall box all are shown, in several rows.
+func TestStrip(t *testing.T) {
+	s := Sheet{Image: image.NewRGBA(image.Rect(0, 0, 8*32, 32)), Rows: 1, Cols: 8}
+	for _, c := range []struct{ boxW, boxH, w, h int }{
+		{800, 40, 8*32 + 7*2, 32},    // all of them
+		{100, 40, 3*32 + 2*2, 32},    // three of them
+		{900, 500, 4*192 + 3*2, 386}, // four by two
+	} {
+		img := s.arrange(c.boxW, c.boxH, 2, 24)
+		if got := img.Rect.Max; got != image.Pt(c.w, c.h) {
+			t.Errorf("in %dx%d: %v, want %dx%d", c.boxW, c.boxH, got, c.w, c.h)
+		}
+	}
+}

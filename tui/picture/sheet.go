@@ -34,8 +34,9 @@ func (s Sheet) Tiles() []image.Rectangle {
 }
 
 // arrange lays the sheet out for a box of pixels. Where tiles would get smaller than minTile some are left out: of a strip (one row)
-// evenly, of other sheets the last. A strip stays one row, other sheets get as many columns as make the tiles largest. Pixels between
-// the tiles stay transparent. The picture is borrowed.
+// evenly, of other sheets the last. A strip stays one row, unless some of its tiles would not fit into that and all of them do, twice as
+// large as minTile, in several; other sheets get as many columns as make the tiles largest. Pixels between the tiles stay transparent.
+// The picture is borrowed.
 func (s Sheet) arrange(boxW, boxH, gap, minTile int) *image.RGBA {
 	tiles := s.Tiles()
 	if len(tiles) == 0 || tiles[0].Empty() || boxW <= 0 || boxH <= 0 {
@@ -46,8 +47,16 @@ func (s Sheet) arrange(boxW, boxH, gap, minTile int) *image.RGBA {
 	tw, th := tiles[0].Dx(), tiles[0].Dy()
 	cols := 1
 	if s.Rows <= 1 {
+		all := tiles
 		tiles = thin(tiles, boxW, boxH, tw, th, gap, minTile)
 		cols = len(tiles)
+		if len(tiles) < len(all) {
+			c := bestColumns(len(all), boxW, boxH, tw, th, gap, 1)
+			r := (len(all) + c - 1) / c
+			if w, _ := fit(tw, th, (boxW-(c-1)*gap)/c, (boxH-(r-1)*gap)/r); r > 1 && w >= 2*minTile {
+				tiles, cols = all, c
+			}
+		}
 	} else {
 		tiles = tiles[:enough(len(tiles), boxW, boxH, min(minTile, tw), min(minTile, th), gap)]
 		cols = bestColumns(len(tiles), boxW, boxH, tw, th, gap, max(1, s.Cols))
