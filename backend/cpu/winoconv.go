@@ -21,6 +21,7 @@ type winoConv struct {
 	tiles                  winoTiles
 	in, out                int // channels
 	mr, nr                 int
+	lanes                  int // channels of a panel that are turned together: nr, or those of Wino.Product; a task has nr all the same, on which tallies depend
 	few, kept, fused       bool
 	block, group           int // tiles, and panels of nr output channels, of a task,
 	wide                   int // and panels that are multiplied before they are transformed
@@ -42,12 +43,12 @@ const (
 
 func (b *Backend) newWinoConv(form *simd.Wino, tiles winoTiles, in, out int, data bool) winoConv {
 	c := winoConv{
-		form: form, planes: form.Patch() * form.Patch(), tiles: tiles, in: in, out: out, mr: b.tile.MR, nr: b.tile.NR, threads: b.pool.n,
+		form: form, planes: form.Patch() * form.Patch(), tiles: tiles, in: in, out: out, mr: b.tile.MR, nr: b.tile.NR, lanes: b.tile.NR, threads: b.pool.n,
 	}
 	c.partIn = partFloats / c.planes / c.nr
 	c.few = tiles.count() <= fewTiles && in*out >= fewKernel
 	if c.fused = c.few && !data && form.Product != nil && tiles.count() <= simd.WinoTiles; c.fused {
-		c.mr, c.nr, c.partIn = simd.WinoTiles, form.Lanes, fusedIn
+		c.lanes, c.partIn = form.Lanes, fusedIn
 	}
 	c.parts = ceil(in, c.partIn)
 	if c.few {
@@ -234,16 +235,17 @@ func (r *winoRun) panelTask(worker, panel int) {
 	r.transformOutputs(worker, 0, r.tiles.count(), panel, 0)
 }
 
-// product adds a part of a panel's products, for all tiles.
+// product adds a part of a panel's products, for all tiles. What it needs next lies behind what it reads, if that is kept.
 func (r *winoRun) product(worker, panel, from int) {
-	mem, a, g := &r.worker[worker], &r.c.workers[worker].product, &r.part(worker, panel, from)[0]
-	*a = simd.WinoProductArgs{
-		G: g, V: &mem.v[from], VPlane: r.vPlane, VTile: r.in, M: &mem.m[0], MPlane: r.mPlane, MTile: r.nr, KC: min(r.partIn, r.in-from), Acc: from > 0, Ahead: g,
+	mem, a, g, n := &r.worker[worker], &r.c.workers[worker].product, r.part(worker, panel, from), min(r.partIn, r.in-from)
+	*a = simd.WinoProductArgs{V: &mem.v[from], VPlane: r.vPlane, VTile: r.in, MPlane: r.mPlane, MTile: r.nr, KC: n, Acc: from > 0}
+	for j := 0; j < min(r.nr, r.out-panel*r.nr); j += r.lanes {
+		a.G, a.M, a.Ahead = &g[9*n*j], &mem.m[j], &g[9*n*j]
+		if next := 9 * n * (j + r.lanes); r.kept && next < len(g) {
+			a.Ahead = &g[next]
+		}
+		r.form.Product(a)
 	}
-	if next := r.following(panel, from); next != nil {
-		a.Ahead = &next[0]
-	}
-	r.form.Product(a)
 }
 
 // part is a part of a panel of weights, turned.
@@ -270,11 +272,14 @@ func (r *winoRun) following(panel, from int) []float32 {
 	return r.turned(panel, from)[:9*min(r.partIn, r.in-from)*r.nr]
 }
 
-// turn makes dst, [channels of the part][9][nr], of a part of a panel of a forward convolution's kernel.
+// turn makes dst, [nr/lanes][channels of the part][9][lanes], of a part of a panel of a forward convolution's kernel.
 func (r *winoRun) turn(dst []float32, panel, from int) {
 	n, cols := min(r.partIn, r.in-from), min(r.nr, r.out-panel*r.nr)
-	for tap := range 9 {
-		r.c.vec.Transpose(dst[tap*r.nr:], 9*r.nr, at(r.w, (panel*r.nr*9+tap)*r.in+from, (cols-1)*9*r.in+n), 9*r.in, cols, n)
+	for j := 0; j < cols; j += r.lanes {
+		rows := min(r.lanes, cols-j)
+		for tap := range 9 {
+			r.c.vec.Transpose(dst[9*n*j+tap*r.lanes:], 9*r.lanes, at(r.w, ((panel*r.nr+j)*9+tap)*r.in+from, (rows-1)*9*r.in+n), 9*r.in, rows, n)
+		}
 	}
 }
 
