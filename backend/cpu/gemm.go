@@ -105,7 +105,7 @@ func (p *product) rows(b *Backend, worker, from, to, panel int) {
 			last = 0
 		}
 		next := p.b[last:][:follow*p.kc*nr]
-		pixel := p.cursor(from)
+		pixel, along := p.cursor(from), false
 		for m := from; m < to; m += mr {
 			if g.Ahead = nil; len(next) > 0 {
 				g.Ahead = &next[0]
@@ -113,10 +113,21 @@ func (p *product) rows(b *Backend, worker, from, to, panel int) {
 			}
 			rows := min(mr, to-m)
 			gemm, height, width := b.tile.For(rows, cols)
+			if rows == mr && cols == width && pixel.x+mr <= p.w { // side by side: most of them
+				for i := 0; i < mr && !along; i++ {
+					g.Pix[i], g.Out[i] = i*p.ax, i*p.cx
+				}
+				along = true
+				g.A, g.C = ptr(p.a, pixel.a), ptr(p.c, panel*nr+pixel.c)
+				pixel.skip(p, mr)
+				gemm(g)
+				continue
+			}
+			along = false
 			g.A, g.C = p.a, ptr(p.c, panel*nr)
 			for i := range rows {
 				g.Pix[i], g.Out[i] = pixel.a, pixel.c
-				pixel.next(p)
+				pixel.skip(p, 1)
 			}
 			if rows == height && cols == width {
 				gemm(g)
@@ -159,9 +170,10 @@ func (p *product) cursor(m int) cursor {
 	return cursor{x, y, n, n*p.an + y*p.ay + x*p.ax, n*p.cn + y*p.cy + x*p.cx}
 }
 
-func (c *cursor) next(p *product) {
-	if c.x++; c.x < p.w {
-		c.a, c.c = c.a+p.ax, c.c+p.cx
+// skip goes on by count pixels of the same row, or to the next row behind the last of them.
+func (c *cursor) skip(p *product, count int) {
+	if c.x += count; c.x < p.w {
+		c.a, c.c = c.a+count*p.ax, c.c+count*p.cx
 		return
 	}
 	if c.x, c.y = 0, c.y+1; c.y == p.h {
