@@ -2210,96 +2210,9 @@ TEXT ·vecMomentsAVX2(SB), NOSPLIT, $0-108
 	XORQ DI, DI
 
 loop1:
-	LEAQ    16(DI), R8
-	CMPQ    R8, DX
-	JGT     done2
-	VMOVUPS (BX)(DI*4), Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VMOVUPS 32(BX)(DI*4), Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
-	MOVQ    BX, R8
-	MOVQ    rows+96(FP), R11
-
-line3:
-	MOVQ R8, R9
-	MOVQ pixels+80(FP), R10
-
-many4:
-	SUBQ        $0x02, R10
-	JLT         one5
-	VMOVUPS     (R9)(DI*4), Y10
-	VSUBPS      Y0, Y10, Y10
-	VADDPS      Y10, Y1, Y1
-	VFMADD231PS Y10, Y10, Y2
-	VMOVUPS     32(R9)(DI*4), Y10
-	VSUBPS      Y5, Y10, Y10
-	VADDPS      Y10, Y6, Y6
-	VFMADD231PS Y10, Y10, Y7
-	ADDQ        SI, R9
-	VMOVUPS     (R9)(DI*4), Y10
-	VSUBPS      Y0, Y10, Y10
-	VADDPS      Y10, Y3, Y3
-	VFMADD231PS Y10, Y10, Y4
-	VMOVUPS     32(R9)(DI*4), Y10
-	VSUBPS      Y5, Y10, Y10
-	VADDPS      Y10, Y8, Y8
-	VFMADD231PS Y10, Y10, Y9
-	ADDQ        SI, R9
-	JMP         many4
-
-one5:
-	ADDQ $0x02, R10
-
-rest6:
-	DECQ        R10
-	JLT         done7
-	VMOVUPS     (R9)(DI*4), Y10
-	VSUBPS      Y0, Y10, Y10
-	VADDPS      Y10, Y1, Y1
-	VFMADD231PS Y10, Y10, Y2
-	VMOVUPS     32(R9)(DI*4), Y10
-	VSUBPS      Y5, Y10, Y10
-	VADDPS      Y10, Y6, Y6
-	VFMADD231PS Y10, Y10, Y7
-	ADDQ        SI, R9
-	JMP         rest6
-
-done7:
-	MOVQ         rs+88(FP), R10
-	LEAQ         (R8)(R10*4), R8
-	DECQ         R11
-	JNZ          line3
-	VBROADCASTSS share+104(FP), Y10
-	VADDPS       Y3, Y1, Y1
-	VADDPS       Y4, Y2, Y2
-	VMULPS       Y10, Y1, Y3
-	VADDPS       Y3, Y0, Y0
-	VMOVUPS      Y0, (AX)(DI*4)
-	VMULPS       Y3, Y1, Y0
-	VSUBPS       Y0, Y2, Y0
-	VMOVUPS      Y0, (CX)(DI*4)
-	VADDPS       Y8, Y6, Y6
-	VADDPS       Y9, Y7, Y7
-	VMULPS       Y10, Y6, Y0
-	VADDPS       Y0, Y5, Y1
-	VMOVUPS      Y1, 32(AX)(DI*4)
-	VMULPS       Y0, Y6, Y0
-	VSUBPS       Y0, Y7, Y0
-	VMOVUPS      Y0, 32(CX)(DI*4)
-	ADDQ         $0x00000010, DI
-	JMP          loop1
-
-done2:
-loop8:
 	LEAQ    8(DI), R8
 	CMPQ    R8, DX
-	JGT     done9
+	JGT     done2
 	VMOVUPS (BX)(DI*4), Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -2312,13 +2225,13 @@ loop8:
 	MOVQ    BX, R8
 	MOVQ    rows+96(FP), R11
 
-line10:
+line3:
 	MOVQ R8, R9
 	MOVQ pixels+80(FP), R10
 
-many11:
+many4:
 	SUBQ        $0x04, R10
-	JLT         one12
+	JLT         one5
 	VMOVUPS     (R9)(DI*4), Y9
 	VSUBPS      Y0, Y9, Y9
 	VADDPS      Y9, Y1, Y1
@@ -2339,26 +2252,26 @@ many11:
 	VADDPS      Y9, Y7, Y7
 	VFMADD231PS Y9, Y9, Y8
 	ADDQ        SI, R9
-	JMP         many11
+	JMP         many4
 
-one12:
+one5:
 	ADDQ $0x04, R10
 
-rest13:
+rest6:
 	DECQ        R10
-	JLT         done14
+	JLT         done7
 	VMOVUPS     (R9)(DI*4), Y9
 	VSUBPS      Y0, Y9, Y9
 	VADDPS      Y9, Y1, Y1
 	VFMADD231PS Y9, Y9, Y2
 	ADDQ        SI, R9
-	JMP         rest13
+	JMP         rest6
 
-done14:
+done7:
 	MOVQ         rs+88(FP), R10
 	LEAQ         (R8)(R10*4), R8
 	DECQ         R11
-	JNZ          line10
+	JNZ          line3
 	VBROADCASTSS share+104(FP), Y9
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y4, Y2, Y2
@@ -2373,11 +2286,11 @@ done14:
 	VSUBPS       Y0, Y2, Y0
 	VMOVUPS      Y0, (CX)(DI*4)
 	ADDQ         $0x00000008, DI
-	JMP          loop8
+	JMP          loop1
 
-done9:
+done2:
 	SUBQ       DI, DX
-	JLE        end15
+	JLE        end8
 	LEAQ       vecdata<>+1728(SB), R8
 	NEGQ       DX
 	VMOVUPS    32(R8)(DX*4), Y0
@@ -2393,13 +2306,13 @@ done9:
 	MOVQ       BX, DX
 	MOVQ       rows+96(FP), R9
 
-line16:
+line9:
 	MOVQ DX, BX
 	MOVQ pixels+80(FP), R8
 
-many17:
+many10:
 	SUBQ        $0x04, R8
-	JLT         one18
+	JLT         one11
 	VMASKMOVPS  (BX)(DI*4), Y0, Y10
 	VSUBPS      Y1, Y10, Y10
 	VADDPS      Y10, Y2, Y2
@@ -2420,26 +2333,26 @@ many17:
 	VADDPS      Y10, Y8, Y8
 	VFMADD231PS Y10, Y10, Y9
 	ADDQ        SI, BX
-	JMP         many17
+	JMP         many10
 
-one18:
+one11:
 	ADDQ $0x04, R8
 
-rest19:
+rest12:
 	DECQ        R8
-	JLT         done20
+	JLT         done13
 	VMASKMOVPS  (BX)(DI*4), Y0, Y10
 	VSUBPS      Y1, Y10, Y10
 	VADDPS      Y10, Y2, Y2
 	VFMADD231PS Y10, Y10, Y3
 	ADDQ        SI, BX
-	JMP         rest19
+	JMP         rest12
 
-done20:
+done13:
 	MOVQ         rs+88(FP), R8
 	LEAQ         (DX)(R8*4), DX
 	DECQ         R9
-	JNZ          line16
+	JNZ          line9
 	VBROADCASTSS share+104(FP), Y10
 	VADDPS       Y4, Y2, Y2
 	VADDPS       Y5, Y3, Y3
@@ -2454,7 +2367,7 @@ done20:
 	VSUBPS       Y1, Y3, Y1
 	VMASKMOVPS   Y1, Y0, (CX)(DI*4)
 
-end15:
+end8:
 	VZEROUPPER
 	RET
 
@@ -6444,11 +6357,19 @@ loop1:
 	VXORPS  Z2, Z2, Z2
 	VXORPS  Z3, Z3, Z3
 	VXORPS  Z4, Z4, Z4
-	VMOVUPS 64(BX)(DI*4), Z5
+	VXORPS  Z5, Z5, Z5
 	VXORPS  Z6, Z6, Z6
 	VXORPS  Z7, Z7, Z7
 	VXORPS  Z8, Z8, Z8
-	VXORPS  Z9, Z9, Z9
+	VMOVUPS 64(BX)(DI*4), Z9
+	VXORPS  Z10, Z10, Z10
+	VXORPS  Z11, Z11, Z11
+	VXORPS  Z12, Z12, Z12
+	VXORPS  Z13, Z13, Z13
+	VXORPS  Z14, Z14, Z14
+	VXORPS  Z15, Z15, Z15
+	VXORPS  Z16, Z16, Z16
+	VXORPS  Z17, Z17, Z17
 	MOVQ    BX, R8
 	MOVQ    rows+96(FP), R11
 
@@ -6457,42 +6378,60 @@ line3:
 	MOVQ pixels+80(FP), R10
 
 many4:
-	SUBQ        $0x02, R10
+	SUBQ        $0x04, R10
 	JLT         one5
-	VMOVUPS     (R9)(DI*4), Z10
-	VSUBPS      Z0, Z10, Z10
-	VADDPS      Z10, Z1, Z1
-	VFMADD231PS Z10, Z10, Z2
-	VMOVUPS     64(R9)(DI*4), Z10
-	VSUBPS      Z5, Z10, Z10
-	VADDPS      Z10, Z6, Z6
-	VFMADD231PS Z10, Z10, Z7
+	VMOVUPS     (R9)(DI*4), Z18
+	VSUBPS      Z0, Z18, Z18
+	VADDPS      Z18, Z1, Z1
+	VFMADD231PS Z18, Z18, Z2
+	VMOVUPS     64(R9)(DI*4), Z18
+	VSUBPS      Z9, Z18, Z18
+	VADDPS      Z18, Z10, Z10
+	VFMADD231PS Z18, Z18, Z11
 	ADDQ        SI, R9
-	VMOVUPS     (R9)(DI*4), Z10
-	VSUBPS      Z0, Z10, Z10
-	VADDPS      Z10, Z3, Z3
-	VFMADD231PS Z10, Z10, Z4
-	VMOVUPS     64(R9)(DI*4), Z10
-	VSUBPS      Z5, Z10, Z10
-	VADDPS      Z10, Z8, Z8
-	VFMADD231PS Z10, Z10, Z9
+	VMOVUPS     (R9)(DI*4), Z18
+	VSUBPS      Z0, Z18, Z18
+	VADDPS      Z18, Z3, Z3
+	VFMADD231PS Z18, Z18, Z4
+	VMOVUPS     64(R9)(DI*4), Z18
+	VSUBPS      Z9, Z18, Z18
+	VADDPS      Z18, Z12, Z12
+	VFMADD231PS Z18, Z18, Z13
+	ADDQ        SI, R9
+	VMOVUPS     (R9)(DI*4), Z18
+	VSUBPS      Z0, Z18, Z18
+	VADDPS      Z18, Z5, Z5
+	VFMADD231PS Z18, Z18, Z6
+	VMOVUPS     64(R9)(DI*4), Z18
+	VSUBPS      Z9, Z18, Z18
+	VADDPS      Z18, Z14, Z14
+	VFMADD231PS Z18, Z18, Z15
+	ADDQ        SI, R9
+	VMOVUPS     (R9)(DI*4), Z18
+	VSUBPS      Z0, Z18, Z18
+	VADDPS      Z18, Z7, Z7
+	VFMADD231PS Z18, Z18, Z8
+	VMOVUPS     64(R9)(DI*4), Z18
+	VSUBPS      Z9, Z18, Z18
+	VADDPS      Z18, Z16, Z16
+	VFMADD231PS Z18, Z18, Z17
 	ADDQ        SI, R9
 	JMP         many4
 
 one5:
-	ADDQ $0x02, R10
+	ADDQ $0x04, R10
 
 rest6:
 	DECQ        R10
 	JLT         done7
-	VMOVUPS     (R9)(DI*4), Z10
-	VSUBPS      Z0, Z10, Z10
-	VADDPS      Z10, Z1, Z1
-	VFMADD231PS Z10, Z10, Z2
-	VMOVUPS     64(R9)(DI*4), Z10
-	VSUBPS      Z5, Z10, Z10
-	VADDPS      Z10, Z6, Z6
-	VFMADD231PS Z10, Z10, Z7
+	VMOVUPS     (R9)(DI*4), Z18
+	VSUBPS      Z0, Z18, Z18
+	VADDPS      Z18, Z1, Z1
+	VFMADD231PS Z18, Z18, Z2
+	VMOVUPS     64(R9)(DI*4), Z18
+	VSUBPS      Z9, Z18, Z18
+	VADDPS      Z18, Z10, Z10
+	VFMADD231PS Z18, Z18, Z11
 	ADDQ        SI, R9
 	JMP         rest6
 
@@ -6501,22 +6440,30 @@ done7:
 	LEAQ         (R8)(R10*4), R8
 	DECQ         R11
 	JNZ          line3
-	VBROADCASTSS share+104(FP), Z10
+	VBROADCASTSS share+104(FP), Z18
 	VADDPS       Z3, Z1, Z1
 	VADDPS       Z4, Z2, Z2
-	VMULPS       Z10, Z1, Z3
+	VADDPS       Z5, Z1, Z1
+	VADDPS       Z6, Z2, Z2
+	VADDPS       Z7, Z1, Z1
+	VADDPS       Z8, Z2, Z2
+	VMULPS       Z18, Z1, Z3
 	VADDPS       Z3, Z0, Z0
 	VMOVUPS      Z0, (AX)(DI*4)
 	VMULPS       Z3, Z1, Z0
 	VSUBPS       Z0, Z2, Z0
 	VMOVUPS      Z0, (DX)(DI*4)
-	VADDPS       Z8, Z6, Z6
-	VADDPS       Z9, Z7, Z7
-	VMULPS       Z10, Z6, Z0
-	VADDPS       Z0, Z5, Z1
+	VADDPS       Z12, Z10, Z10
+	VADDPS       Z13, Z11, Z11
+	VADDPS       Z14, Z10, Z10
+	VADDPS       Z15, Z11, Z11
+	VADDPS       Z16, Z10, Z10
+	VADDPS       Z17, Z11, Z11
+	VMULPS       Z18, Z10, Z0
+	VADDPS       Z0, Z9, Z1
 	VMOVUPS      Z1, 64(AX)(DI*4)
-	VMULPS       Z0, Z6, Z0
-	VSUBPS       Z0, Z7, Z0
+	VMULPS       Z0, Z10, Z0
+	VSUBPS       Z0, Z11, Z0
 	VMOVUPS      Z0, 64(DX)(DI*4)
 	ADDQ         $0x00000020, DI
 	JMP          loop1

@@ -62,7 +62,7 @@ func (v *Vec) FinishMoments(sum, sumsq, shift []float32, pixels int) {
 }
 
 // Moments computes every channel's mean and its sum of squared differences from that, [C], over at least one row of at least one pixel, rs floats
-// from one row to the next. It is for a few hundred pixels that are in the cache; what it computes does not depend on the strides.
+// from one row to the next. It is for a few hundred pixels that are in the cache; what it computes for a channel does not depend on the strides or on how many others there are.
 func (v *Vec) Moments(mean, m2, x []float32, xs, pixels, rs, rows int) {
 	sameLen("Moments", len(mean), m2)
 	checkRows("Moments", x, rs, (pixels-1)*xs+len(mean), rows)

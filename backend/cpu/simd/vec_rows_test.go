@@ -158,6 +158,14 @@ func TestVecMoments(t *testing.T) {
 		}
 		s.intact(t, "Moments")
 		q.intact(t, "Moments")
+		// A channel is the same alone, to the last bit.
+		one, one2 := newGuarded(r, 1), newGuarded(r, 1)
+		all, all2 := newGuarded(r, k.c), newGuarded(r, k.c)
+		v.Moments(all.v, all2.v, x.v, x.stride, k.pixels, k.pixels*x.stride, 1)
+		v.Moments(one.v, one2.v, x.v[k.c-1:], x.stride, k.pixels, k.pixels*x.stride, 1)
+		if one.v[0] != all.v[k.c-1] || one2.v[0] != all2.v[k.c-1] {
+			t.Fatalf("%+v: the last channel has mean %g and %g, alone %g and %g", k, all.v[k.c-1], all2.v[k.c-1], one.v[0], one2.v[0])
+		}
 		// The same from rows, of which the last may be left over, in one call.
 		if rows := min(3, k.pixels); k.pixels%rows == 0 {
 			m, m2 := newGuarded(r, k.c), newGuarded(r, k.c)

@@ -90,8 +90,12 @@ func (e *emitter) channelSums() {
 	x, xs := e.base("x"), e.GP64()
 	e.Load(e.Param("xs"), xs)
 	e.SHLQ(op.U8(2), xs)
-	e.blocks(n, 2, func(bs []block) {
-		unroll := 4 / len(bs) // pixels at a time: eight sums hide the latency of their additions
+	const unroll = 4 // pixels at a time, whatever the number of channels, on which a channel's sums must not depend
+	together := 1    // vectors
+	if e.wide() {
+		together = 2 // as many as there are registers for
+	}
+	e.blocks(n, together, func(bs []block) {
 		var shifts []vec
 		var s, q [][]vec
 		for _, b := range bs {
