@@ -33,12 +33,14 @@ type winoConv struct {
 const (
 	fusedIn    = 64           // input channels of a part for Wino.Product, about what stays in the first-level cache
 	partFloats = 64 * 32 * 36 // of a part's planes, about
-	fewTiles   = 64           // at most: the products of a panel stay in the second-level cache
+	fewTiles   = 32           // at most, or
+	fewMore    = 64           // with many output channels: the products of a panel stay in the second-level cache
+	fewWide    = 128          // output channels that are not many yet
 	fewKernel  = 8 << 10      // elements of [in, out] at least: with fewer, the kernel's planes do
 	keptKernel = 32 << 10     // elements of [in, out] at most whose planes are kept with many tiles
 	winoBlock  = 32           // tiles of a task: with fewer, a plane of the kernel is read too often, with more, a block's planes leave the second-level cache
 	winoWide   = 4            // panels that are multiplied while the tiles of a plane are in the first-level cache
-	winoTasks  = 4            // wanted, for each worker: each transforms its inputs for itself
+	winoTasks  = 4            // wanted of each worker, where a block is cut among several: each transforms its inputs for itself
 )
 
 func (b *Backend) newWinoConv(form *simd.Wino, tiles winoTiles, in, out int, data bool) winoConv {
@@ -58,7 +60,9 @@ func (b *Backend) newWinoConv(form *simd.Wino, tiles winoTiles, in, out int, dat
 		}
 	} else {
 		c.block = ceil(min(winoBlock, tiles.count()), c.step()) * c.step()
-		c.group = min(ceil(c.panels()*c.blocks(), winoTasks*c.threads), c.panels())
+		if c.group = c.panels(); c.blocks()%c.threads != 0 { // else each worker has as many whole blocks
+			c.group = min(ceil(c.panels()*c.blocks(), winoTasks*c.threads), c.group)
+		}
 		c.wide = min(winoWide, c.group)
 		c.uPlane = c.panels()*in*c.nr + planeGap
 	}
