@@ -78,7 +78,7 @@ func showAttached(c *cobra.Command, folder *run.Folder, role socket.Role) error 
 		return tellAttached(c, folder, role)
 	}
 	debug.SetGCPercent(300) // little lives long here: a few MiB more, and the processor has less to do
-	defer calm()()
+	defer calmAfter(settled)()
 	src := attach(ctx, folder, role)
 	defer openWindow(c, folder)()
 	err := tui.RunTraining(c.Context(), src, runScreen(c, folder))

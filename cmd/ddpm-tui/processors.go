@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"sync"
+	"time"
 )
 
 // A screen that watches has little to do, often: with two processors Go wakes a second one each time, to look whether there is work for it
@@ -11,6 +12,29 @@ var processors struct {
 	mu          sync.Mutex
 	all         int // without us
 	calm, heavy int // who has asked for one, and for all
+}
+
+// settled is how long a screen has all processors at its start, when there is a history to read beside the first frames.
+const settled = 3 * time.Second
+
+// calmAfter is calm after a while.
+func calmAfter(d time.Duration) (end func()) {
+	var mu sync.Mutex
+	stop, over := func() {}, false
+	timer := time.AfterFunc(d, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			stop = calm()
+		}
+	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
+		timer.Stop()
+		stop()
+	}
 }
 
 // calm makes one processor do, until end is called.

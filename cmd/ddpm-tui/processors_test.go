@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"testing"
+	"time"
 )
 
 // A screen that watches has one processor, and all while it computes, in whatever order the two end.
@@ -28,4 +29,13 @@ func TestProcessors(t *testing.T) {
 	is(all, "the screen has ended")
 	last()
 	is(all, "the end")
+	calmAfter(time.Hour)()
+	is(all, "an end before the beginning")
+	soon := calmAfter(0)
+	for deadline := time.Now().Add(30 * time.Second); runtime.GOMAXPROCS(0) != 1 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	is(1, "after a while")
+	soon()
+	is(all, "the end of that")
 }
