@@ -41,7 +41,7 @@ const (
 	waitRound = 1000                 // looks between two offers of the processor to other goroutines: about a microsecond
 	waitYield = 50 * waitRound       // and to other threads and processes, which take it for milliseconds
 	waitWork  = 5 * time.Millisecond // of a worker for the next loop, before it parks
-	waitEnd   = 5 * time.Millisecond // of the caller for the end of a loop, before it sleeps between looks
+	waitEnd   = 5 * time.Millisecond // of the caller for the end of a loop, before it sleeps between rounds of looks
 	waitSleep = 100 * time.Microsecond
 )
 

@@ -48,7 +48,7 @@ func (b *Backend) newWinoConv(form *simd.Wino, tiles winoTiles, in, out int, dat
 		form: form, planes: form.Patch() * form.Patch(), tiles: tiles, in: in, out: out, mr: b.tile.MR, nr: b.tile.NR, lanes: b.tile.NR, threads: b.pool.n,
 	}
 	c.partIn = partFloats / c.planes / c.nr
-	c.few = tiles.count() <= fewTiles && in*out >= fewKernel
+	c.few = in*out >= fewKernel && (tiles.count() <= fewTiles || tiles.count() <= fewMore && out > fewWide)
 	if c.fused = c.few && !data && form.Product != nil && tiles.count() <= simd.WinoTiles; c.fused {
 		c.lanes, c.partIn = form.Lanes, fusedIn
 	}
@@ -142,7 +142,7 @@ type winoRun struct {
 
 // winoWorker is what a worker uses: u [planes][panels][in][nr], the same for all, or with few tiles [planes][partIn][nr]; v
 // [planes][block][in], with few tiles the same for all; m
-// [wide][planes][block][nr]; raw, a part of the kernel, [9][partIn][nr].
+// [wide][planes][block][nr]; raw, a part of the kernel, turned.
 type winoWorker struct{ u, v, m, raw, scratch []float32 }
 
 // prepareWinoConv returns what computes the convolution of the call's first input with its second.

@@ -74,7 +74,6 @@ func (b *Backend) winoWeightStep(s *backend.Step) winoWeight {
 func (w *winoWeight) inBlocks() int { return ceil(w.in, w.inBlock) }
 
 // partial is the floats of the shares' results.
-
 func (w *winoWeight) partial() int {
 	if w.shares == 1 {
 		return 0
