@@ -92,6 +92,9 @@ func prepareGroupNorm(c *call) func() {
 			for _, v := range means {
 				m2 += pixels * (float64(v) - mean) * (float64(v) - mean)
 			}
+			if math.IsNaN(m2) { // squares beyond float32's range; of numbers that are no numbers the mean is none either
+				m2 = math.Inf(1)
+			}
 			at := (n*a.Groups + g) * 2
 			stats[at], stats[at+1] = float32(mean), float32(1/math.Sqrt(max(0, m2/m)+float64(a.Eps)))
 		}

@@ -135,3 +135,35 @@ func TestTold(t *testing.T) {
 		}
 	}
 }
+
+// TestNormOfHugeNumbers: where squares leave float32's range, a norm makes zeros of what it divides, and no NaN.
+func TestNormOfHugeNumbers(t *testing.T) {
+	g, err := graph.Build(func(g *graph.Graph) {
+		at := 0
+		state := func(shape ...int) *graph.Value {
+			v := graph.State("in", at, graph.F32(shape...), "")
+			at += (v.Bytes() + 63) &^ 63
+			return v
+		}
+		x := g.Conv2D(g.Scale(state(2, 16, 16, 32), 1e25, 0), state(32, 3, 3, 32), state(32), 1, [4]int{1, 1, 1, 1})
+		graph.Keep(g.GroupNorm(x, state(32), state(32), 8, 1e-5, false), "out", 0)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range forms() {
+		for _, untold := range []bool{false, true} {
+			b, err := cpu.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw, _ := runPlan(t, b, g, plan.Options{Planner: b, Reuse: true, Untold: untold})
+			b.Close()
+			for i, v := range floatsOf(raw) {
+				if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+					t.Fatalf("%+v, untold %v: number %d is %v", o, untold, i, v)
+				}
+			}
+		}
+	}
+}
