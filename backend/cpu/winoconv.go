@@ -141,8 +141,8 @@ type winoRun struct {
 }
 
 // winoWorker is what a worker uses: u [planes][panels][in][nr], the same for all, or with few tiles [planes][partIn][nr]; v
-// [planes][block][in], with few tiles the same for all; m
-// [wide][planes][block][nr]; raw, a part of the kernel, turned.
+// [planes][block][in], with few tiles the same for all; m [wide][planes][block][nr]; raw, a part of the
+// kernel, turned.
 type winoWorker struct{ u, v, m, raw, scratch []float32 }
 
 // prepareWinoConv returns what computes the convolution of the call's first input with its second.
